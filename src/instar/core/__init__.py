@@ -1,0 +1,1 @@
+"""The nouns of an update. Standard library only."""

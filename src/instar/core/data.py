@@ -1,0 +1,215 @@
+"""What a data set and the inputs of a network look like, without a single row."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Kind(enum.Enum):
+    """How a column is read."""
+
+    NUMBER = "number"
+    CATEGORY = "category"
+    IMAGE = "image"
+
+
+class Role(enum.Enum):
+    """What a column is for. Ignored columns are kept in the snapshot and read by nobody."""
+
+    FEATURE = "feature"
+    TARGET = "target"
+    TIME = "time"
+    ID = "id"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Describe one column.
+
+    `dtype` is the Polars name (`Float64`, `String`, ...). `categories` are the known values of a
+    category in sorted order. `low` and `high` bound the numbers seen in training. `missing` is
+    the share of missing values seen in training, a fraction. For images `size` is (height,
+    width) in pixels and `mode` is Pillow's (`L`, `RGB`).
+    """
+
+    name: str
+    kind: Kind
+    role: Role
+    dtype: str
+    categories: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    missing: float = 0.0
+    size: tuple[int, int] | None = None
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Describe the columns of a data set, in order."""
+
+    columns: tuple[Column, ...]
+
+    def __getitem__(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def __contains__(self, name: str) -> bool:
+        return any(column.name == name for column in self.columns)
+
+    def of(self, role: Role, kind: Kind | None = None) -> tuple[Column, ...]:
+        """Select columns by role and, if given, by kind."""
+        return tuple(
+            column
+            for column in self.columns
+            if column.role is role and (kind is None or column.kind is kind)
+        )
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        return self.of(Role.FEATURE)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A data set by digest: the artifact is one Parquet file, images as encoded bytes.
+
+    `source` is a label for people (a file name, never a path). `since` and `until` bound the
+    time column as ISO 8601 texts where there is one.
+    """
+
+    digest: str
+    rows: int
+    schema: Schema
+    source: str
+    since: str | None = None
+    until: str | None = None
+
+
+class TaskKind(enum.Enum):
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is predicted. `classes` are the labels in the order of the network's outputs.
+
+    A binary network has one output, the logit of `classes[1]`; a multiclass network has one
+    logit a class; a regression network has one output in the target's unit.
+    """
+
+    kind: TaskKind
+    target: str
+    classes: tuple[str, ...] = ()
+    time: str | None = None
+    id: str | None = None
+
+    @property
+    def outputs(self) -> int:
+        return len(self.classes) if self.kind is TaskKind.MULTICLASS else 1
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """Tell a network's author what arrives: the argument of their `build` function.
+
+    The network is called with the parts that exist, in this order: `numbers` float32
+    (n, numbers), `categories` int64 (n, len(categories)), `image` float32 (n, channels,
+    height, width). `categories` holds the number of codes per column; code 0 means a missing or
+    unknown value. It returns logits, float32 (n, outputs).
+    """
+
+    numbers: int = 0
+    categories: tuple[int, ...] = ()
+    image: tuple[int, int, int] | None = None
+    outputs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NumberColumn:
+    """Impute and scale one number: `(x if present else fill) * scale + shift`."""
+
+    name: str
+    fill: float
+    scale: float
+    shift: float
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryColumn:
+    """Code one category: `values[i]` becomes i + 1, everything else 0."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageColumn:
+    """Scale one image: pixel * scale + shift, channels first. Size in pixels, Pillow mode."""
+
+    name: str
+    height: int
+    width: int
+    mode: str
+    scale: float
+    shift: float
+
+    @property
+    def channels(self) -> int:
+        return len(self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How raw columns become a network's inputs: fitted on training rows, shipped in the bundle.
+
+    With `onehot`, category codes are spread into 0/1 numbers behind the scaled numbers (one
+    place per known value, none for code 0) and the network has no `categories` input.
+    """
+
+    numbers: tuple[NumberColumn, ...] = ()
+    categories: tuple[CategoryColumn, ...] = ()
+    image: ImageColumn | None = None
+    onehot: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        image = (self.image.name,) if self.image else ()
+        names = [c.name for c in self.numbers] + [c.name for c in self.categories]
+        return (*names, *image)
+
+    def inputs(self, outputs: int) -> InputSpec:
+        """Derive what the network receives."""
+        codes = tuple(len(column.values) + 1 for column in self.categories)
+        spread = sum(codes) - len(codes) if self.onehot else 0
+        image = self.image
+        return InputSpec(
+            numbers=len(self.numbers) + spread,
+            categories=() if self.onehot else codes,
+            image=(image.channels, image.height, image.width) if image else None,
+            outputs=outputs,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The three parts of one data set, each a snapshot of its own."""
+
+    train: Snapshot
+    valid: Snapshot
+    test: Snapshot
+    how: str = "stratified"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """One thing that was done to the data: the action, its column, how many rows it touched."""
+
+    action: str
+    column: str
+    rows: int
+    detail: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,78 @@
+"""What can go wrong, and who can mend it.
+
+    InstarError
+    ├── PolicyError      the policy's author can fix it
+    ├── InputError       the caller can fix it
+    ├── BackendError     a store, server or device failed; `retryable` or not
+    └── IntegrityError   a digest or the ledger does not agree: stop, never retry
+
+Every class carries a stable `code`. The message is built here, from three parts: what was
+wanted, what was got, what to do. A bad model is none of these: it is a `Finding`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class InstarError(Exception):
+    """Say what was wanted, what was got and what to do, in one line.
+
+    Example:
+        >>> print(InputError("a table with rows", "an empty file", "check the export"))
+        wanted a table with rows; got an empty file; check the export
+    """
+
+    code: ClassVar[str] = "instar"
+
+    def __init__(self, wanted: str, got: str, todo: str) -> None:
+        self.wanted, self.got, self.todo = wanted, got, todo
+        super().__init__(" ".join(f"wanted {wanted}; got {got}; {todo}".split()))
+
+
+class PolicyError(InstarError):
+    """Blame the policy file or a setting given in its place."""
+
+    code = "policy"
+
+
+class InputError(InstarError):
+    """Blame what the caller handed over: data, weights, names, arguments."""
+
+    code = "input"
+
+
+class BackendError(InstarError):
+    """Report a store, server or device that did not do its part."""
+
+    code = "backend"
+    retryable: ClassVar[bool] = False
+
+
+class IntegrityError(InstarError):
+    """Report bytes or records that are not what their digest says."""
+
+    code = "integrity"
+
+
+class UnknownName(InputError):
+    """Refuse a name that a table does not hold, and list those it does."""
+
+    code = "input.unknown_name"
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1)
+        todo = f"did you mean {near[0]!r}?" if near else "use one of these"
+        super().__init__(f"a {kind} out of {', '.join(known) or 'none'}", repr(name), todo)
+
+
+class TakenName(InputError):
+    """Refuse a second member of a family under a name that is taken."""
+
+    code = "input.taken_name"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"a new {kind} name", f"{name!r}, which is taken", "choose another name")

@@ -1,0 +1,280 @@
+"""The policy: what is allowed, one section per stage, defaults from the field's practice.
+
+The sections are plain frozen dataclasses, so that a stage can take its own without knowing
+where it was written down. `instar.policy` reads them from `instar.yaml`. The bounds of a
+setting stand beside its default, and so does the line that explains it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> Any:
+    """Declare a setting: its default, what it means, and the values it may take."""
+    bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+    kept = {name: bound for name, bound in bounds.items() if bound is not None}
+    metadata = {"doc": doc, "bounds": kept}
+    if isinstance(default, dict | list):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    if dataclasses.is_dataclass(default):
+        return field(default_factory=type(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+Fill = Literal["median", "mean", "mode"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    ignore: tuple[str, ...] = setting((), "columns that are kept and read by nobody")
+    features: tuple[str, ...] = setting((), "columns to learn from; empty: all that remain")
+    categories: tuple[str, ...] = setting((), "numbers that are to be read as categories")
+    encode: Literal["codes", "onehot"] = setting(
+        "codes", "categories become codes for an embedding, or 0/1 numbers"
+    )
+    scale: Literal["minmax", "standard"] = setting("minmax", "numbers to [-1, 1], or mean 0 sd 1")
+    fill: Fill = setting("median", "what takes the place of a missing number")
+    rare: int = setting(1, "categories seen fewer times in training become the unknown one", ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSettings:
+    how: Literal["stratified", "time", "group"] = setting("stratified", "how rows are divided")
+    shares: tuple[float, ...] = setting((0.70, 0.15, 0.15), "train, validation, test")
+    group: str | None = setting(None, "column whose rows stay together (how: group)")
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitPolicy:
+    missing: float = setting(0.05, "share of missing values per column", ge=0, le=1)
+    impute: tuple[str, ...] = setting((), "columns that may miss more: filled, and recorded")
+    outliers: float = setting(0.05, "share of outlying values per column", ge=0, le=1)
+    outlier_iqr: float = setting(3.0, "fences, in interquartile ranges from the quartiles", gt=0)
+    balance: float = setting(
+        0.20, "difference between the largest and smallest class share", ge=0, le=1
+    )
+    balance_enforced: bool = setting(False, "refuse unbalanced classes instead of reporting them")
+    duplicates: float = setting(0.01, "share of rows that stand there twice", ge=0, le=1)
+    holdout_shared: float = setting(
+        0.0, "share of rows that also stand in the champion's holdout", ge=0, le=1
+    )
+    unknown_category: Literal["refuse", "other", "quarantine"] = setting(
+        "refuse", "what happens to a category value the champion never saw"
+    )
+    unlabelled: Literal["refuse", "drop"] = setting("drop", "what happens to rows without a label")
+    new_classes: Literal["refuse", "admit"] = setting("refuse", "labels the champion does not know")
+    drift_effect: float = setting(0.25, "PSI from which a column counts as drifted", gt=0)
+    drift_alpha: float = setting(0.01, "false alarms over all columns together", gt=0, lt=1)
+    drift_enforced: bool = setting(False, "refuse drifted data instead of reporting the drift")
+    joint_auc: float = setting(
+        0.80, "AUROC at which fresh and old rows count as told apart", ge=0.5, le=1
+    )
+    slice_shift: float = setting(
+        1.0,
+        "shift of a number within a slice, in old interquartile ranges, beyond the shift of the rest",
+        gt=0,
+    )
+    slices: tuple[str, ...] = setting(
+        (),
+        "category columns whose values are looked at one by one; empty: those with at most 30 values",
+    )
+    label_shift: float = setting(0.15, "change of a class share against the old data", ge=0, le=1)
+    label_noise: float = setting(
+        0.5, "share of wrong labels that a block of rows may be suspected of", gt=0, le=1
+    )
+    min_rows: int = setting(200, "labelled rows that an update needs", ge=1)
+    split: SplitSettings = setting(SplitSettings(), "train, validation and test")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPolicy:
+    strategies: tuple[str, ...] = setting(
+        ("keep", "incremental", "hybrid", "full"), "strategies the planner may choose"
+    )
+    strategy: str = setting("auto", "the strategy by name, or auto")
+    min_gain: float = setting(0.002, "gain below which keeping the champion is the answer", ge=0)
+    value_per_point: float = setting(
+        1.0, "worth of one point (0.01) of the primary metric, in money", ge=0
+    )
+    cost_per_flip: float = setting(0.0, "price of one per cent of negative flips, in money", ge=0)
+    cost_per_cpu_hour: float = setting(0.05, "price of one CPU hour, in money", ge=0)
+    probe_rows: int = setting(20_000, "rows of each side that the probe looks at, at most", ge=50)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPolicy:
+    optimizer: str = setting("adamw", "update rule")
+    lr: float | None = setting(
+        None, "peak learning rate; empty: by strategy, from the champion's", gt=0
+    )
+    weight_decay: float = setting(1e-4, "decoupled weight decay", ge=0)
+    schedule: str = setting("cosine", "course of the learning rate")
+    loss: str = setting("auto", "loss by name, or by task")
+    epochs: int | None = setting(
+        None, "passes over the fresh rows at most; empty: by strategy", ge=1
+    )
+    batch: int | None = setting(None, "rows a step; empty: by strategy", ge=1)
+    patience: int = setting(5, "epochs without improvement before stopping", ge=1)
+    clip: float = setting(1.0, "largest gradient norm; larger ones are scaled down", gt=0)
+    replay: float = setting(0.05, "share of the old rows kept as replay sample", ge=0, le=1)
+    replay_min: int = setting(200, "rows of the replay sample at least", ge=0)
+    replay_ratio: float = setting(1.0, "replayed rows per fresh row in a batch", ge=0)
+    distill: float = setting(0.3, "weight of the champion's answers on replayed rows", ge=0)
+    temperature: float = setting(2.0, "softening of the champion's answers", gt=0)
+    interpolate: bool = setting(
+        True, "choose between champion and successor weights on validation rows"
+    )
+    full_epochs: int = setting(12, "epochs of a full training", ge=1)
+    threads: int = setting(1, "CPU threads of the training process", ge=1)
+    checkpoint_s: float = setting(10.0, "seconds between checkpoints, at epoch ends", ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class PackagePolicy:
+    int8: Literal["auto", "never", "require"] = setting(
+        "auto", "quantise, fall back to FP32 where it hurts"
+    )
+    int8_drop: float = setting(0.005, "loss of the primary metric that INT8 may cost", ge=0)
+    calibration: int = setting(512, "training rows that INT8 calibration reads", ge=16)
+    parity: float = setting(
+        1e-3, "largest difference of a probability, network against FP32 graph", gt=0
+    )
+    opset: int = setting(20, "ONNX operator set", ge=17)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRule:
+    """Limits of one metric. `min` and `max` are absolute; `margin` is against the champion."""
+
+    min: float | None = setting(None, "smallest value that passes")
+    max: float | None = setting(None, "largest value that passes")
+    margin: float | None = setting(
+        None, "how much worse than the champion still counts as not worse", ge=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FlipRule:
+    max: float = setting(0.05, "share of rows right before and wrong now", ge=0, le=1)
+    old_max: float = setting(0.05, "the same on the champion's holdout", ge=0, le=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRule:
+    columns: tuple[str, ...] = setting((), "columns whose values are judged one by one")
+    min_rows: int = setting(200, "rows below which a slice is not judged", ge=20)
+    margin: float = setting(0.03, "how much worse than the champion a slice may be", ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class AttackRule:
+    radius: float = setting(0.02, "largest change of an input, in units of the scaled range", gt=0)
+    max: float = setting(0.05, "share of right answers that the attack may turn", ge=0, le=1)
+    steps: int = setting(10, "gradient steps", ge=1)
+    rows: int = setting(500, "rows attacked", ge=10)
+    enforced: bool = setting(False, "refuse instead of reporting")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatePolicy:
+    metrics: Mapping[str, MetricRule] = setting(
+        {}, "limits by metric; the first is the primary one; empty: the task's own with margin 0.01"
+    )
+    old_margin: float = setting(
+        0.01, "how much of the primary metric may be lost on old data", ge=0
+    )
+    confidence: float = setting(0.95, "confidence of every interval", gt=0.5, lt=1)
+    resamples: int = setting(1_000, "bootstrap resamples", ge=100)
+    flips: FlipRule = setting(FlipRule(), "negative flips")
+    slices: SliceRule = setting(SliceRule(), "slices")
+    suspicious_gain: float = setting(
+        0.10, "gain of the primary metric that is too good to be true", gt=0
+    )
+    suspicious_column: float = setting(
+        0.25, "loss of the primary metric when one new column is shuffled", gt=0
+    )
+    attack: AttackRule = setting(AttackRule(), "robustness against small changes of the input")
+    latency_ms: float = setting(20.0, "p99 of one row through the bundle", gt=0)
+    size_mb: float = setting(500.0, "size of the bundle", gt=0)
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovePolicy:
+    people: int = setting(1, "approvals needed, none of them the requester's", ge=0)
+    override_people: int = setting(2, "people needed to let an inconclusive finding pass", ge=1)
+    expires_h: float = setting(72.0, "hours after which an approval is void", gt=0)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRule:
+    share: float = setting(1.0, "share of traffic, a fraction", gt=0, le=1)
+    requests: int = setting(500, "requests to the candidate before the step can end", ge=0)
+    labels: int = setting(0, "labelled answers of the candidate before the step can end", ge=0)
+    bake_s: float = setting(0.0, "seconds before the step can end", ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePolicy:
+    strategy: str = setting("canary", "how traffic moves")
+    steps: tuple[StepRule, ...] = setting(
+        (
+            StepRule(share=0.01),
+            StepRule(share=0.05),
+            StepRule(share=0.25),
+            StepRule(share=0.5),
+        ),
+        "the steps of a canary; full traffic follows the last",
+    )
+    alpha: float = setting(
+        0.05, "false alarms of all comparisons of one release together", gt=0, lt=1
+    )
+    errors: float = setting(0.02, "share of failed answers that trips at once", ge=0, le=1)
+    p99_ms: float = setting(200.0, "p99 latency that trips at once", gt=0)
+    trip_requests: int = setting(50, "requests before a tripwire can trip", ge=1)
+    quality_margin: float = setting(
+        0.02, "loss of live quality that still counts as not worse", ge=0
+    )
+    quality: str = setting(
+        "auto", "live quality per answer: brier, accuracy, squared_error; or by task"
+    )
+    max_hold_s: float = setting(
+        86_400.0, "seconds without a decision before a person is asked", gt=0
+    )
+    hold_s: float = setting(1_800.0, "seconds the old version stays warm after promotion", ge=0)
+    tick_s: float = setting(1.0, "seconds between two looks", gt=0)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPolicy:
+    window: int = setting(1_000, "labelled answers that accuracy is measured over", ge=20)
+    drop: float = setting(0.03, "fall of accuracy that raises an alert", ge=0, le=1)
+    drift_effect: float = setting(
+        0.25, "PSI of the scores from which the answers count as drifted", gt=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Every setting of every stage."""
+
+    data: DataSettings = setting(DataSettings(), "columns and preprocessing")
+    admit: AdmitPolicy = setting(AdmitPolicy(), "the data gate")
+    plan: PlanPolicy = setting(PlanPolicy(), "the choice of a strategy")
+    train: TrainPolicy = setting(TrainPolicy(), "training")
+    package: PackagePolicy = setting(PackagePolicy(), "the bundle")
+    validate: ValidatePolicy = setting(ValidatePolicy(), "the gates of the candidate")
+    approve: ApprovePolicy = setting(ApprovePolicy(), "people")
+    release: ReleasePolicy = setting(ReleasePolicy(), "traffic")
+    watch: WatchPolicy = setting(WatchPolicy(), "production")

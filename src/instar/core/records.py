@@ -1,0 +1,354 @@
+"""The records of an update, in the order in which they are made.
+
+    Request -> Admission -> Plan -> Training -> Bundle -> Validation -> Approval -> Release -> Watch
+
+Each is frozen, made by one stage from the ones before it, and is one entry of the ledger.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from instar.core.data import Cleaning, Preprocessing, Schema, Snapshot, Split, Task
+from instar.core.finding import Finding, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Where a network comes from: a function `module:name` in the project, or a family.
+
+    `source` is the digest of the module's file, so that a changed function is a changed network.
+    """
+
+    build: str | None = None
+    family: str | None = None
+    options: Mapping[str, float | int | str | bool | list[int]] = field(default_factory=dict)
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a bundle: its name there, its digest in the artifact store, bytes."""
+
+    name: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What is served: sealed files, and what was checked while sealing.
+
+    `manifest` is the digest of the manifest file, which lists every other file with its digest:
+    it names the bundle. `graph` is the ONNX file that serves; `precision` is `fp32` or `int8`.
+    """
+
+    version: str
+    manifest: str
+    files: tuple[File, ...]
+    graph: str
+    precision: str
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+    def file(self, name: str) -> File:
+        return next(file for file in self.files if file.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A bundle with its lineage. Champion and candidate are roles that versions play.
+
+    `train` and `holdout` are the labelled snapshots it learnt from and was held against.
+    `replay` is a uniform sample of its training rows; `replay_logits` is the digest of a `.npy`
+    file with the version's own logits on them, row by row. `recipe` keeps what the next update
+    needs to know of the training (`lr`, `batch`, `epochs`). `metrics` were measured on `holdout`.
+    """
+
+    name: str
+    task: Task
+    network: Network
+    schema: Schema
+    preprocessing: Preprocessing
+    weights: str
+    bundle: Bundle
+    train: tuple[Snapshot, ...]
+    holdout: tuple[Snapshot, ...]
+    replay: Snapshot | None = None
+    replay_logits: str | None = None
+    recipe: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    parent: str | None = None
+    update: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Why there is an update, of what, with which data.
+
+    `features` names the columns the candidate shall read; where it differs from the champion's,
+    the change is intended. `policy` is the digest of the policy in force.
+    """
+
+    update: str
+    model: str
+    reason: str
+    by: str
+    fresh: Snapshot
+    task: Task
+    network: Network
+    features: tuple[str, ...]
+    policy: str
+    seed: int
+    champion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the data gate saw, and the parts it let through.
+
+    `quarantine` is the digest of a Parquet file with the rows held back, their row numbers in
+    the fresh file (`row`, from 0) and the reason; None where no row was. `split` holds admitted
+    rows only; it is None where the gate refused.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    rows: int
+    schema: Schema
+    cleaning: tuple[Cleaning, ...] = ()
+    quarantine: str | None = None
+    quarantined: int = 0
+    split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a strategy is expected to bring and to cost.
+
+    `gain` and `forgetting` are in points of the primary metric (fraction; positive is better,
+    and worse, respectively), `flips` a fraction of rows, `passes` sample passes (forward and
+    backward of one row), `cpu_s` CPU seconds. `source` says what the figures rest on.
+    """
+
+    strategy: str
+    gain: float
+    forgetting: float
+    flips: float
+    passes: float
+    cpu_s: float
+    money: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of the champion: FLOPs per row, microseconds per row, share of dead units."""
+
+    name: str
+    kind: str
+    parameters: int
+    flops: float
+    time_us: float
+    dead: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which strategy, and why."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    strategy: str
+    reason: str
+    forecasts: tuple[Forecast, ...]
+    layers: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerChange:
+    """How far one tensor moved. `l2` absolute, `relative` to the tensor's norm before."""
+
+    name: str
+    l2: float
+    relative: float
+    largest: float
+    cosine: float
+    changed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One line of the training history."""
+
+    epoch: int
+    loss: float
+    valid_loss: float
+    metric: float
+    lr: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a stage used: CPU and wall seconds, peak memory in bytes."""
+
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The candidate's weights, and how they came to be.
+
+    `weights` is the digest of a safetensors file. `train` are the snapshots learnt from.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    weights: str
+    preprocessing: Preprocessing
+    schema: Schema
+    train: tuple[Snapshot, ...]
+    strategy: str
+    recipe: Mapping[str, float]
+    history: tuple[Epoch, ...]
+    changes: tuple[LayerChange, ...]
+    steps: int
+    passes: int
+    replay: Snapshot | None = None
+    replay_logits: str | None = None
+    cost: Cost = Cost()
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The verdicts on the sealed bundle, gate by gate.
+
+    `champion` and `candidate` hold each metric on the fresh test rows (`auroc`) and on the old
+    holdout (`auroc@old`).
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    bundle: str
+    champion: Mapping[str, float]
+    candidate: Mapping[str, float]
+    holdout: tuple[Snapshot, ...] = ()
+    cost: Cost = Cost()
+
+
+class VoteKind(enum.Enum):
+    APPROVE = "approve"
+    REJECT = "reject"
+    OVERRIDE = "override"
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one person said, bound to the digests they saw. `at` in seconds since the epoch.
+
+    An override names the finding (`code`) it lets pass, and needs a reason.
+    """
+
+    kind: VoteKind
+    by: str
+    at: float
+    validation: str
+    bundle: str
+    policy: str
+    reason: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Whether people let the bundle go out. Binds digests; any change voids it.
+
+    INCONCLUSIVE means that somebody is still to be asked; `waiting_for` says how many.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    votes: tuple[Vote, ...]
+    bundle: str
+    validation: str
+    policy: str
+    waiting_for: int = 0
+    expires_at: float | None = None
+
+
+class Phase(enum.Enum):
+    """Where a release stands."""
+
+    PENDING = "pending"
+    STEP = "step"
+    PAUSED = "paused"
+    PROMOTING = "promoting"
+    PROMOTED = "promoted"
+    ABORTING = "aborting"
+    ROLLED_BACK = "rolled_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Phase and shares of traffic now, and the evidence for the last move.
+
+    `shares` maps version names to fractions that sum to 1. `requests` and `labels` are those of
+    the candidate since the release began. `rehearsed_s` is how long the rehearsed way back took.
+    """
+
+    phase: Phase
+    step: int
+    shares: Mapping[str, float]
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    reason: str
+    requests: int = 0
+    labels: int = 0
+    began_at: float = 0.0
+    since: float = 0.0
+    rehearsed_s: float | None = None
+    rollback_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What production says of the champion; `ask` is the reason for a new update, if any."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    window: int
+    ask: str = ""
+
+
+def successor(
+    request: Request,
+    champion: ModelVersion,
+    admission: Admission,
+    training: Training,
+    bundle: Bundle,
+    validation: Validation,
+) -> ModelVersion:
+    """Make the model version that a promotion puts in the champion's place."""
+    fresh = (admission.split.test,) if admission.split else ()
+    return ModelVersion(
+        name=bundle.version,
+        task=request.task,
+        network=request.network,
+        schema=training.schema,
+        preprocessing=training.preprocessing,
+        weights=training.weights,
+        bundle=bundle,
+        train=training.train,
+        holdout=(*champion.holdout, *fresh),
+        replay=training.replay,
+        replay_logits=training.replay_logits,
+        recipe=training.recipe,
+        metrics=dict(validation.candidate),
+        parent=champion.name,
+        update=request.update,
+    )

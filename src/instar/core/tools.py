@@ -1,0 +1,126 @@
+"""What the world lends a stage. Tests lend fakes (`instar.testing`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Artifacts(Protocol):
+    """Bytes by digest: absent, or whole and right."""
+
+    def put(self, data: bytes) -> str:
+        """Keep bytes and return their digest."""
+        ...
+
+    def put_file(self, path: Path) -> str:
+        """Keep a file's content and return its digest."""
+        ...
+
+    def read(self, digest: str) -> bytes:
+        """Return the bytes, verified against their digest."""
+        ...
+
+    def path(self, digest: str) -> Path:
+        """Return a local file with the bytes, verified; read-only for the caller."""
+        ...
+
+    def __contains__(self, digest: str) -> bool: ...
+
+
+class Clock(Protocol):
+    """Durations come from `monotonic`, dates from `now`; both in seconds."""
+
+    def now(self) -> float: ...
+    def monotonic(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Progress(Protocol):
+    """Tell whoever looks how far the work is."""
+
+    def __call__(self, what: str, done: float = 0, total: float = 0, note: str = "") -> None: ...
+
+
+class Engine(Protocol):
+    """Where heavy work runs. `fn` and the items must be picklable."""
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T]) -> list[R]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who serves: shares of 10,000 buckets per version, assigned by hash of the unit id.
+
+    `shares` are fractions that sum to 1. `generation` only grows. `order` lists the versions so
+    that a growing share adds buckets and moves nobody else.
+    """
+
+    model: str
+    generation: int
+    shares: Mapping[str, float]
+    manifests: Mapping[str, str]
+    champion: str
+    salt: str = ""
+    warm: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one version did since counting began. `latency_ms` holds quantiles by name (`p99`)."""
+
+    version: str
+    requests: int
+    errors: int
+    invalid: int
+    latency_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Predictions of one version whose labels have come: parallel columns, in label order.
+
+    `scores[i]` are the probabilities in the order of the task's classes (for regression: the
+    one value); `labels[i]` is the index of the true class (for regression: the value).
+    """
+
+    version: str
+    scores: Sequence[Sequence[float]]
+    labels: Sequence[float]
+
+
+class Traffic(Protocol):
+    """The gateway, as a release sees it."""
+
+    def route(self) -> Route: ...
+
+    def move(self, route: Route) -> float:
+        """Put a route in force; return the seconds until every worker had taken it over."""
+        ...
+
+    def served(self, since_generation: int = 0) -> Mapping[str, Served]: ...
+    def labelled(self, version: str, after: int = 0) -> Labelled: ...
+    def scores(self, version: str, after: int = 0) -> Sequence[Sequence[float]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Everything a stage may touch besides its inputs and its policy.
+
+    `scratch` is a folder of the stage's own that survives a crash and is emptied after the
+    record. `project` is where the user's own code lies.
+    """
+
+    artifacts: Artifacts
+    clock: Clock
+    progress: Progress
+    engine: Engine
+    scratch: Path
+    project: Path
+    seed: int = 0
+    traffic: Traffic | None = None

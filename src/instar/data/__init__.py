@@ -1,0 +1,1 @@
+"""Data sets: reading, snapshots, schema, preprocessing, splits."""

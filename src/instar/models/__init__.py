@@ -1,0 +1,1 @@
+"""Networks: building, weights, analysis, surgery."""

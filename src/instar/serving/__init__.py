@@ -1,0 +1,1 @@
+"""The prediction gateway. No torch."""
