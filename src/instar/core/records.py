@@ -298,7 +298,9 @@ class Release:
     """Phase and shares of traffic now, and the evidence for the last move.
 
     `shares` maps version names to fractions that sum to 1. `requests` and `labels` are those of
-    the candidate since the release began. `rehearsed_s` is how long the rehearsed way back took.
+    the candidate since the release began, which is when the route had `generation`. `began_at` and
+    `since` are dates, in seconds since the epoch. `rehearsed_s` is how long the rehearsed way back
+    took.
     """
 
     phase: Phase
@@ -311,6 +313,7 @@ class Release:
     labels: int = 0
     began_at: float = 0.0
     since: float = 0.0
+    generation: int = 0
     rehearsed_s: float | None = None
     rollback_s: float | None = None
 

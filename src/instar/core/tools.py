@@ -57,8 +57,9 @@ class Engine(Protocol):
 class Route:
     """Who serves: shares of 10,000 buckets per version, assigned by hash of the unit id.
 
-    `shares` are fractions that sum to 1. `generation` only grows. `order` lists the versions so
-    that a growing share adds buckets and moves nobody else.
+    `shares` are fractions that sum to 1, of at most three versions. `generation` only grows. With
+    the same `salt` a growing share adds buckets and moves nobody else. `warm` versions are loaded
+    and answer only requests that name them.
     """
 
     model: str
@@ -71,14 +72,33 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """What one version did under one route: its share of traffic, requests, failed ones.
+
+    Generation 0 holds what no route chose: requests that named their version.
+    """
+
+    generation: int
+    share: float
+    requests: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
-    """What one version did since counting began. `latency_ms` holds quantiles by name (`p99`)."""
+    """What one version did since counting began.
+
+    `latency_ms` holds quantiles by name (`p99`), `histogram` the counts they come from: pairs of
+    a bucket's upper bound in milliseconds and its count. `invalid` answers were no numbers.
+    """
 
     version: str
     requests: int
     errors: int
     invalid: int
     latency_ms: Mapping[str, float]
+    histogram: tuple[tuple[float, int], ...] = ()
+    stretches: tuple[Stretch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +107,15 @@ class Labelled:
 
     `scores[i]` are the probabilities in the order of the task's classes (for regression: the
     one value); `labels[i]` is the index of the true class (for regression: the value).
+    `generations[i]` is the route that chose the version; `order[i]` is the place among the labels
+    of all versions.
     """
 
     version: str
     scores: Sequence[Sequence[float]]
     labels: Sequence[float]
+    generations: Sequence[int] = ()
+    order: Sequence[int] = ()
 
 
 class Traffic(Protocol):
@@ -103,9 +127,13 @@ class Traffic(Protocol):
         """Put a route in force; return the seconds until every worker had taken it over."""
         ...
 
+    def age_s(self) -> float:
+        """Return the seconds that the route has been in force, by the gateway's own clock."""
+        ...
+
     def served(self, since_generation: int = 0) -> Mapping[str, Served]: ...
-    def labelled(self, version: str, after: int = 0) -> Labelled: ...
-    def scores(self, version: str, after: int = 0) -> Sequence[Sequence[float]]: ...
+    def labelled(self, version: str, since_generation: int = 0) -> Labelled: ...
+    def scores(self, version: str, since_generation: int = 0) -> Sequence[Sequence[float]]: ...
 
 
 @dataclass(frozen=True, slots=True)

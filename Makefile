@@ -1,0 +1,47 @@
+# Two commands do everything: `make demo` and `make test`. Each makes its own environment.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONWARNINGS ?= default
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test setup format lint types tests clean
+
+demo: $(VENV)/.demo
+	$(BIN)/instar demo
+
+test: $(VENV)/.dev lint types tests
+
+setup: $(VENV)/.dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Instar needs Python 3.11 or later; got %d.%d" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+# The pinned torch is the CPU build wherever an index offers one under that version.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	sh tools/system_packages.sh
+	touch $@ $(VENV)/.demo
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+tests: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist worksteal
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache

@@ -1,0 +1,300 @@
+"""The command line: parse, call the service, show. Nothing heavy is loaded to say `--help`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
+
+PASS, REFUSED, USAGE, WAITING, BROKEN, UNAVAILABLE = range(6)
+"""Exit codes: passed; a gate refused; usage or input; waiting for people, data or a decision;
+broken integrity; a store or server that does not answer."""
+
+EXIT: tuple[tuple[type[InstarError], int], ...] = (
+    (PolicyError, USAGE),
+    (InputError, USAGE),
+    (IntegrityError, BROKEN),
+    (BackendError, UNAVAILABLE),
+)
+
+app = typer.Typer(
+    name="instar",
+    help="Update deep-learning models that already run in production.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+By = Annotated[str | None, typer.Option("--by", help="Who you are (default: $INSTAR_USER).")]
+Root = Annotated[Path, typer.Option("--root", help="The folder with instar.yaml.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting in place of the file's: key=value.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded.")]
+HERE = Path()
+
+
+def workspace(root: Path, by: str | None = None, settings: list[str] | None = None) -> Any:
+    """Open the folder's workspace."""
+    from instar.service import Workspace
+
+    return Workspace(root, by=by, settings=settings or ())
+
+
+@app.command()
+def adopt(
+    weights: str,
+    train: Annotated[str, typer.Option(help="The rows it learnt from.")],
+    holdout: Annotated[str, typer.Option(help="The rows it was held against.")],
+    preprocessing: Annotated[
+        str | None, typer.Option(help="How raw columns became numbers: a JSON file.")
+    ] = None,
+    root: Root = HERE,
+    by: By = None,
+    seed: Seed = 0,
+    json: Json = False,
+    settings: Set = None,
+) -> None:
+    """Take over a model that serves already, as the first champion."""
+    from instar.cli import show
+
+    with show.progress(json) as tell:
+        done = workspace(root, by, settings).adopt(
+            weights, train=train, holdout=holdout, preprocessing=preprocessing, seed=seed, tell=tell
+        )
+    show.result(done, json, show.adopted)
+
+
+@app.command()
+def check(
+    data: str, root: Root = HERE, seed: Seed = 0, json: Json = False, settings: Set = None
+) -> None:
+    """Hold fresh data against the data gate; nothing is recorded."""
+    from instar.cli import show
+
+    with show.progress(json) as tell:
+        done = workspace(root, None, settings).check(data, seed=seed, tell=tell)
+    show.result(done, json, show.admission)
+    raise SystemExit(show.exit_of(done["admission"]["verdict"]))
+
+
+@app.command()
+def plan(
+    data: str, root: Root = HERE, seed: Seed = 0, json: Json = False, settings: Set = None
+) -> None:
+    """Say which strategy an update with these data would take; nothing is recorded."""
+    from instar.cli import show
+
+    with show.progress(json) as tell:
+        done = workspace(root, None, settings).plan(data, seed=seed, tell=tell)
+    show.result(done, json, show.plan)
+    raise SystemExit(show.exit_of(done["admission"]["verdict"]))
+
+
+@app.command()
+def update(
+    data: str,
+    reason: Reason,
+    root: Root = HERE,
+    by: By = None,
+    seed: Seed = 0,
+    json: Json = False,
+    settings: Set = None,
+) -> None:
+    """Ask for an update with fresh data and carry it to where people must speak."""
+    from instar.cli import show
+
+    with show.progress(json) as tell:
+        outcome = workspace(root, by, settings).update(data, reason=reason, seed=seed, tell=tell)
+    show.outcome(outcome, json)
+
+
+@app.command()
+def resume(update: str, root: Root = HERE, by: By = None, json: Json = False) -> None:
+    """Carry an open update on, after a crash or after people have spoken."""
+    from instar.cli import show
+
+    with show.progress(json) as tell:
+        outcome = workspace(root, by).resume(update, tell=tell)
+    show.outcome(outcome, json)
+
+
+@app.command()
+def approve(
+    update: str,
+    by: By = None,
+    override: Annotated[
+        str | None, typer.Option(help="Let this inconclusive finding pass; needs a reason.")
+    ] = None,
+    reason: Reason = "",
+    root: Root = HERE,
+    json: Json = False,
+) -> None:
+    """Approve what was validated; nobody approves their own update."""
+    from instar.cli import show
+
+    space = workspace(root, by)
+    with show.progress(json) as tell:
+        if override:
+            outcome = space.override(update, override, reason=reason, tell=tell)
+        else:
+            outcome = space.approve(update, reason=reason, tell=tell)
+    show.outcome(outcome, json)
+
+
+@app.command()
+def reject(
+    update: str, reason: Reason, by: By = None, root: Root = HERE, json: Json = False
+) -> None:
+    """Refuse a candidate, with a reason."""
+    from instar.cli import show
+
+    with show.progress(json) as tell:
+        outcome = workspace(root, by).reject(update, reason=reason, tell=tell)
+    show.outcome(outcome, json)
+
+
+@app.command()
+def release(update: str, root: Root = HERE, by: By = None, json: Json = False) -> None:
+    """Hand traffic over to an approved candidate, watching every step."""
+    from instar.cli import show
+
+    with show.progress(json) as tell:
+        outcome = workspace(root, by).release(update, tell=tell)
+    show.outcome(outcome, json)
+
+
+@app.command()
+def abort(
+    update: str, reason: Reason, root: Root = HERE, by: By = None, json: Json = False
+) -> None:
+    """Withdraw an open update; a release under way goes back first."""
+    from instar.cli import show
+
+    show.outcome(workspace(root, by).abort(update, reason=reason), json)
+
+
+@app.command()
+def rollback(reason: Reason, root: Root = HERE, by: By = None, json: Json = False) -> None:
+    """Put the champion's predecessor back: traffic first, then the record."""
+    from instar.cli import show
+
+    show.result(workspace(root, by).rollback(reason=reason), json, show.rolled_back)
+
+
+@app.command()
+def status(
+    update: Annotated[str | None, typer.Argument()] = None, root: Root = HERE, json: Json = False
+) -> None:
+    """Say what serves and where each update stands."""
+    from instar.cli import show
+
+    space = workspace(root)
+    if update is not None:
+        show.outcome(space.outcome(update), json, leave=False)
+        return
+    show.result(space.status(), json, show.status)
+
+
+@app.command()
+def history(root: Root = HERE, json: Json = False) -> None:
+    """List the ledger's entries, oldest first."""
+    from instar.cli import show
+
+    show.result({"entries": workspace(root).history()}, json, show.history)
+
+
+@app.command()
+def report(
+    update: str,
+    out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    root: Root = HERE,
+    json: Json = False,
+) -> None:
+    """Write the update's page: one HTML file that needs no network."""
+    from instar.cli import show
+
+    page = workspace(root).report(update)
+    file = out or Path(f"{update}.html")
+    file.write_text(page, encoding="utf-8")
+    show.result({"file": str(file), "bytes": len(page)}, json, show.written)
+
+
+@app.command()
+def watch(root: Root = HERE, json: Json = False) -> None:
+    """Judge production by the labels that have come: accuracy, drift, need of an update."""
+    from instar.cli import show
+
+    with show.progress(json) as tell:
+        done = workspace(root).watch(tell=tell)
+    show.result(done, json, show.watch)
+    raise SystemExit(show.exit_of(done["watch"]["verdict"]))
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port of the gateway; 0 takes a free one.")] = 8400,
+    pages: Annotated[int, typer.Option(help="Port of the dashboard; 0 takes a free one.")] = 8401,
+    root: Root = HERE,
+) -> None:
+    """Serve the champion and the dashboard on this machine until interrupted."""
+    from instar.cli.serve import run
+
+    run(workspace(root), port, pages)
+
+
+audit = typer.Typer(help="Believe the record.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(audit, name="audit")
+
+
+@audit.command("verify")
+def audit_verify(root: Root = HERE, json: Json = False) -> None:
+    """Recompute the ledger's chain from its first entry."""
+    from instar.cli import show
+
+    done = workspace(root).audit()
+    show.result(done, json, show.audit)
+    raise SystemExit(BROKEN if done["problems"] else PASS)
+
+
+policy = typer.Typer(help="What is allowed.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(policy, name="policy")
+
+
+@policy.command("show")
+def policy_show(root: Root = HERE, json: Json = False, settings: Set = None) -> None:
+    """Print every setting in force, and where it comes from."""
+    from instar.cli import show
+
+    show.result({"settings": workspace(root, None, settings).policy()}, json, show.policy)
+
+
+@app.command()
+def demo(
+    json: Json = False,
+    keep: Annotated[bool, typer.Option(help="Leave the server up to look around.")] = False,
+    seed: Seed = 0,
+    folder: Annotated[Path | None, typer.Option(help="Where the demo's files go.")] = None,
+) -> None:
+    """Carry real updates of a real network through every stage, in four acts."""
+    from instar.cli.demo import run
+
+    raise SystemExit(run(as_json=json, keep=keep, seed=seed, folder=folder))
+
+
+def main() -> None:
+    """Run the command line; a mistake is one line on standard error and an exit code."""
+    try:
+        app()
+    except InstarError as error:
+        print(f"instar: {error}", file=sys.stderr)
+        sys.exit(next((code for base, code in EXIT if isinstance(error, base)), BROKEN))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,216 @@
+"""How results look: words and marks for people on standard output, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from instar.core.codec import encode
+from instar.core.finding import Verdict
+from instar.service.outcome import Outcome
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+MARKS = {
+    "pass": ("✔", "green"),
+    "fail": ("✘", "red"),
+    "inconclusive": ("?", "yellow"),
+    "error": ("!", "magenta"),
+}
+STAGES = {
+    "admit": "data gate",
+    "plan": "plan",
+    "train": "training",
+    "package": "packaging",
+    "validate": "validation",
+    "approve": "approval",
+    "release": "release",
+}
+
+console = Console(highlight=False)
+
+
+def exit_of(verdict: str) -> int:
+    """Turn a verdict into the exit code of a command."""
+    return {"pass": 0, "fail": 1, "inconclusive": 3, "error": 1}[verdict]
+
+
+@contextmanager
+def progress(as_json: bool) -> Iterator[Tell]:
+    """Show a bar for each stage on standard error while the work goes on."""
+    bars = Progress(
+        SpinnerColumn(finished_text="[green]✔"),
+        TextColumn("{task.description:<11}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=Console(stderr=True, highlight=False),
+        disable=as_json,
+    )
+    tasks: dict[str, Any] = {}
+
+    def tell(line: Mapping[str, Any]) -> None:
+        stage = str(line["what"])
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(STAGES.get(stage, stage), total=None, note="")
+        total = line["total"] or None
+        bars.update(tasks[stage], completed=line["done"], total=total, note=line["note"])
+
+    with bars:
+        yield tell
+
+
+def result(done: Any, as_json: bool, draw: Callable[[Any], None]) -> None:
+    """Print a result for people, or as JSON."""
+    if as_json:
+        print(json.dumps(encode(done), ensure_ascii=False))
+    else:
+        draw(done)
+
+
+def outcome(done: Outcome, as_json: bool, *, leave: bool = True) -> None:
+    """Say where an update stands and what comes next; leave with its exit code."""
+    result({**encode(done), "exit_code": done.exit_code} if as_json else done, as_json, _outcome)
+    if leave:
+        sys.exit(done.exit_code)
+
+
+def _outcome(done: Outcome) -> None:
+    verdict = done.verdict.value if done.verdict else "pass"
+    line = Text.assemble(mark(verdict), " ", (done.update, "bold"), f" is {done.state.value}")
+    console.print(line)
+    console.print(f"  champion  {done.champion}")
+    if done.candidate:
+        console.print(f"  candidate {done.candidate}")
+    _findings([encode(f) for f in done.findings if f.verdict is not Verdict.PASS])
+    console.print(Text(f"  {done.message}"))
+    console.print(Text(f"  next: {done.next}", style="bold"))
+
+
+def mark(verdict: str) -> Text:
+    """Draw a verdict as a sign that does not rest on colour."""
+    sign, colour = MARKS[verdict]
+    return Text(sign, style=colour)
+
+
+def _findings(findings: list[Mapping[str, Any]]) -> None:
+    for finding in findings:
+        watched = "" if finding["enforced"] else "  (reported only)"
+        console.print(
+            Text.assemble(
+                "  ",
+                mark(finding["verdict"]),
+                " ",
+                (finding["code"], "bold"),
+                " ",
+                finding["message"],
+                (watched, "dim"),
+            )
+        )
+        if finding["passes_if"]:
+            console.print(Text(f"      passes if {finding['passes_if']}", style="dim"))
+
+
+def _sorted(findings: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    order = ["error", "fail", "inconclusive", "pass"]
+    return sorted(findings, key=lambda f: (order.index(f["verdict"]), not f["enforced"]))
+
+
+def adopted(done: Mapping[str, Any]) -> None:
+    """Say what was taken over."""
+    measured = ", ".join(f"{name} {value:.4f}" for name, value in done["metrics"].items())
+    console.print(f"[green]✔[/green] [bold]{done['champion']}[/bold] is the champion")
+    console.print(f"  {measured} on its holdout")
+    console.print("  next: instar check DATA, instar update DATA --reason WHY, instar serve")
+
+
+def admission(done: Mapping[str, Any]) -> None:
+    """Show what the data gate saw."""
+    found = done["admission"]
+    said = {"pass": "admitted", "fail": "refused"}.get(found["verdict"], found["verdict"])
+    console.print(Text.assemble(mark(found["verdict"]), f" {found['rows']:,} rows: {said}"))
+    _findings(_sorted(found["findings"]))
+    for step in found["cleaning"]:
+        console.print(Text(f"  {step['action']} {step['column']}: {step['rows']:,} rows"))
+
+
+def plan(done: Mapping[str, Any]) -> None:
+    """Show the strategies side by side, and the reason for the choice."""
+    if done["plan"] is None:
+        admission(done)
+        return
+    chosen = done["plan"]
+    table = Table("strategy", "gain", "forgetting", "flips", "CPU s", box=None)
+    for row in chosen["forecasts"]:
+        figures = (row["gain"], row["forgetting"], row["flips"])
+        style = "bold" if row["strategy"] == chosen["strategy"] else ""
+        cells = [f"{value:+.4f}" for value in figures] + [f"{row['cpu_s']:.1f}"]
+        table.add_row(row["strategy"], *cells, style=style)
+    console.print(table)
+    console.print(Text.assemble((chosen["strategy"], "bold"), f": {chosen['reason']}"))
+
+
+def rolled_back(done: Mapping[str, Any]) -> None:
+    """Say who serves again."""
+    console.print(
+        f"[green]✔[/green] [bold]{done['champion']}[/bold] serves again instead of {done['was']}; "
+        f"traffic moved in {done['seconds'] * 1000:.0f} ms"
+    )
+
+
+def status(done: Mapping[str, Any]) -> None:
+    """Show the model line and its updates."""
+    console.print(f"[bold]{done['model']}[/bold]  champion {done['champion'] or 'none yet'}")
+    for row in done["updates"]:
+        line = f"  {row['update']}  {row['state']:<12} {row['stage']:<11} {row['reason']}"
+        console.print(Text(line))
+
+
+def history(done: Mapping[str, Any]) -> None:
+    """Show the ledger, one entry a line."""
+    for entry in done["entries"]:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(entry.at))
+        said = entry.body.get("verdict") or entry.body.get("name") or ""
+        what = f"{entry.update or '':6} {entry.kind:<11} {entry.actor:<10} {said}"
+        console.print(Text(f"{entry.seq:5}  {when}  {what}"))
+
+
+def written(done: Mapping[str, Any]) -> None:
+    """Say where a file lies."""
+    console.print(f"[green]✔[/green] {done['file']} ({done['bytes'] / 1000:,.0f} kB)")
+
+
+def watch(done: Mapping[str, Any]) -> None:
+    """Show what production says of the champion."""
+    found = done["watch"]
+    said = f" over {found['window']:,} labelled answers"
+    console.print(Text.assemble(mark(found["verdict"]), said))
+    _findings(_sorted(found["findings"]))
+    if found["ask"]:
+        console.print(Text(f"  a new update is asked for: {found['ask']}", style="bold"))
+
+
+def audit(done: Mapping[str, Any]) -> None:
+    """Say whether the chain holds, or where it breaks first."""
+    if done["problems"]:
+        for problem in done["problems"]:
+            console.print(Text.assemble(mark("fail"), f" {problem}"))
+        return
+    console.print(f"[green]✔[/green] {done['entries']:,} entries, every one as it was written")
+
+
+def policy(done: Mapping[str, Any]) -> None:
+    """Show every setting, its value and its origin."""
+    table = Table("setting", "value", "from", "meaning", box=None)
+    for row in done["settings"]:
+        table.add_row(row["key"], str(row["value"]), row["origin"], row["doc"])
+    console.print(table)

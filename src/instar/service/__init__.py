@@ -1,0 +1,319 @@
+"""One method for each thing a person can do; the command line and the pages are doors to it.
+
+Reading is done here, from the ledger. Work on tensors is handed to a worker process, whose
+progress is passed on as it comes; ending the caller does not end the work.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instar.core.codec import decode, encode
+from instar.core.digest import digest_json
+from instar.core.errors import InputError
+from instar.core.finding import Verdict
+from instar.core.records import Bundle, ModelVersion, Validation, Vote, VoteKind
+from instar.core.tools import Route
+from instar.core.update import State, Update, replay
+from instar.service.child import Tell, as_file, run_worker
+from instar.service.errors import NotNow, NoWayBack, UnknownUpdate
+from instar.service.outcome import Outcome, describe
+
+if TYPE_CHECKING:
+    from instar.ledger.journal import Entry, Journal
+    from instar.policy import Project
+
+
+class Workspace:
+    """A folder with an `instar.yaml`: the project, its ledger and its artifacts."""
+
+    def __init__(
+        self, root: Path | str = ".", *, by: str | None = None, settings: Sequence[str] = ()
+    ) -> None:
+        self.root = Path(root).resolve()
+        self.by = by or os.environ.get("INSTAR_USER") or os.environ.get("USER") or "somebody"
+        self.settings = tuple(settings)
+
+    @functools.cached_property
+    def project(self) -> Project:
+        from instar.policy import read
+
+        return read(self.root / "instar.yaml", overrides=self._overrides())
+
+    def _overrides(self) -> dict[str, str]:
+        from instar.policy import split_overrides
+
+        return split_overrides(self.settings)
+
+    @functools.cached_property
+    def journal(self) -> Journal:
+        from instar.ledger.journal import SqliteJournal
+
+        return SqliteJournal(self.root / ".instar" / "ledger.db")
+
+    # Work, done by the worker process.
+
+    def adopt(
+        self,
+        weights: str,
+        *,
+        train: str,
+        holdout: str,
+        preprocessing: str | None = None,
+        seed: int = 0,
+        tell: Tell | None = None,
+    ) -> dict[str, Any]:
+        """Take over a model that serves already, as the first champion.
+
+        Raises:
+            InputError: weights, network or data do not fit each other; nothing was written.
+        """
+        how = str(self._file(preprocessing)) if preprocessing else None
+        return self._work(
+            "adopt",
+            tell,
+            weights=str(self._file(weights)),
+            train=train,
+            holdout=holdout,
+            preprocessing=how,
+            seed=seed,
+        )
+
+    def check(self, source: Any, *, seed: int = 0, tell: Tell | None = None) -> dict[str, Any]:
+        """Hold fresh data against the data gate; nothing is recorded."""
+        with as_file(source) as file:
+            return self._work("check", tell, source=file, seed=seed)
+
+    def plan(self, source: Any, *, seed: int = 0, tell: Tell | None = None) -> dict[str, Any]:
+        """Say which strategy an update with these data would take; nothing is recorded."""
+        with as_file(source) as file:
+            return self._work("plan", tell, source=file, seed=seed)
+
+    def update(
+        self, source: Any, *, reason: str, seed: int = 0, tell: Tell | None = None
+    ) -> Outcome:
+        """Ask for an update and carry it to where people must speak.
+
+        Raises:
+            InputError: the data cannot be used, or an update is open; nothing was written.
+        """
+        with as_file(source) as file:
+            done = self._work("update", tell, source=file, reason=reason, seed=seed)
+        return self.outcome(done["update"])
+
+    def resume(self, update: str, *, tell: Tell | None = None) -> Outcome:
+        """Carry an open update on, after people have spoken or after a crash."""
+        self.state(update)
+        self._work("resume", tell, update=update)
+        return self.outcome(update)
+
+    def release(self, update: str, *, tell: Tell | None = None) -> Outcome:
+        """Hand traffic over to an approved candidate, step by step.
+
+        Raises:
+            NotNow: the update is not approved, or has ended.
+        """
+        state = self.state(update)
+        approved = state.stage in ("approval", "release") and state.verdict is Verdict.PASS
+        if not state.state.open or not (approved or state.state is State.RELEASING):
+            raise NotNow(
+                "an approved update", update, state.state.value, f"see: instar status {update}"
+            )
+        self._work("release", tell, update=update)
+        return self.outcome(update)
+
+    # People.
+
+    def approve(self, update: str, *, reason: str = "", tell: Tell | None = None) -> Outcome:
+        """Approve what was validated, as `by`."""
+        return self._vote(VoteKind.APPROVE, update, reason, "", tell)
+
+    def reject(self, update: str, *, reason: str, tell: Tell | None = None) -> Outcome:
+        """Refuse the candidate, with a reason."""
+        return self._vote(VoteKind.REJECT, update, reason, "", tell)
+
+    def override(self, update: str, code: str, *, reason: str, tell: Tell | None = None) -> Outcome:
+        """Let one inconclusive finding pass, with a reason."""
+        return self._vote(VoteKind.OVERRIDE, update, reason, code, tell)
+
+    def _vote(
+        self, kind: VoteKind, update: str, reason: str, code: str, tell: Tell | None
+    ) -> Outcome:
+        state = self.state(update)
+        validation, bundle = state.get(Validation), state.get(Bundle)
+        if state.state is not State.WAITING or validation is None or bundle is None:
+            raise NotNow(
+                "an update that waits for people", update, state.state.value, "see: instar status"
+            )
+        if kind is not VoteKind.APPROVE and not reason.strip():
+            raise InputError("a reason", "none", "say why: --reason TEXT")
+        if code and code not in {finding.code for finding in validation.findings}:
+            open_ = [f.code for f in validation.findings if f.verdict is Verdict.INCONCLUSIVE]
+            raise InputError(
+                f"a finding out of {', '.join(open_) or 'none'}", repr(code), "name one of these"
+            )
+        vote = Vote(
+            kind=kind,
+            by=self.by,
+            at=time.time(),
+            validation=digest_json(encode(validation)),
+            bundle=bundle.manifest,
+            policy=state.request.policy,
+            reason=reason,
+            code=code,
+        )
+        self.journal.append(
+            "vote", encode(vote), update=update, model=state.request.model, actor=self.by
+        )
+        return self.resume(update, tell=tell)
+
+    def abort(self, update: str, *, reason: str) -> Outcome:
+        """Withdraw an open update; a release under way is rolled back first."""
+        state = self.state(update)
+        if not state.state.open:
+            raise NotNow("an open update", update, state.state.value, "nothing to do")
+        if state.state is State.RELEASING:
+            self._all_traffic_to(self.champion())
+        self.journal.append(
+            "withdrawn",
+            {"reason": reason},
+            update=update,
+            model=state.request.model,
+            actor=self.by,
+        )
+        return self.outcome(update)
+
+    def rollback(self, *, reason: str) -> dict[str, Any]:
+        """Put the champion's predecessor back: traffic first, then the record.
+
+        Raises:
+            NoWayBack: the champion is the first of its line.
+        """
+        current = self.journal.champion(self.project.model)
+        champion = self.champion()
+        if current is None or champion.parent is None:
+            raise NoWayBack(champion.name)
+        earlier = self.version(champion.parent)
+        began = time.monotonic()
+        self._all_traffic_to(earlier)
+        seconds = time.monotonic() - began
+        self.journal.promote(
+            self.project.model,
+            expect=current.seq,
+            kind="rollback",
+            body=encode(earlier),
+            update=champion.update,
+            actor=self.by,
+            epoch=None,
+        )
+        self.journal.append(
+            "note",
+            {"reason": reason, "from": champion.name, "to": earlier.name, "seconds": seconds},
+            update=champion.update,
+            model=self.project.model,
+            actor=self.by,
+        )
+        return {"champion": earlier.name, "was": champion.name, "seconds": seconds}
+
+    def _all_traffic_to(self, version: ModelVersion) -> None:
+        from instar.serving.client import GatewayTraffic
+
+        traffic = GatewayTraffic(self.root / ".instar", self.project.model)
+        now = traffic.route()
+        kept = {**now.manifests, version.name: version.bundle.manifest}
+        traffic.move(
+            Route(
+                model=now.model,
+                generation=now.generation + 1,
+                shares={version.name: 1.0},
+                manifests=kept,
+                champion=version.name,
+                salt=now.salt,
+                warm=tuple(name for name in kept if name != version.name),
+            )
+        )
+
+    # Reading.
+
+    def champion(self) -> ModelVersion:
+        """Return the version in service."""
+        entry = self.journal.champion(self.project.model)
+        if entry is None:
+            raise InputError(
+                f"a champion of {self.project.model}",
+                "none",
+                "take one over: instar adopt WEIGHTS --train DATA --holdout DATA",
+            )
+        return decode(ModelVersion, entry.body)
+
+    def version(self, name: str) -> ModelVersion:
+        """Return a version of this model line by its name."""
+        for kind in ("adoption", "promotion"):
+            for entry in self.journal.entries(model=self.project.model, kind=kind):
+                if entry.body["name"] == name:
+                    return decode(ModelVersion, entry.body)
+        raise InputError("a version in the ledger", repr(name), "see: instar history")
+
+    def state(self, update: str) -> Update:
+        """Replay one update.
+
+        Raises:
+            UnknownUpdate: the ledger does not hold it.
+        """
+        entries = self.journal.entries(update=update)
+        if not entries:
+            raise UnknownUpdate(update, self.update_ids())
+        return replay(entries)
+
+    def update_ids(self) -> list[str]:
+        """List the ids of this model line's updates, oldest first."""
+        return [
+            str(e.update) for e in self.journal.entries(model=self.project.model, kind="request")
+        ]
+
+    def outcome(self, update: str) -> Outcome:
+        """Say where an update stands."""
+        return describe(update, self.state(update))
+
+    def history(self) -> list[Entry]:
+        """List the ledger's entries of this model line, oldest first."""
+        return self.journal.entries(model=self.project.model)
+
+    def audit(self) -> list[str]:
+        """Verify the whole chain; an empty list means that every entry is as it was written."""
+        return [str(problem) for problem in self.journal.verify()]
+
+    def report(self, update: str) -> str:
+        """Write the update's page, self-contained HTML."""
+        from instar.report import render
+        from instar.service.story import gather
+
+        state = self.state(update)
+        champion = self.version(state.request.champion)
+        now = self.champion().name
+        entries = self.journal.entries(update=update)
+        return render(gather(state, champion, now if now != champion.name else "", entries))
+
+    # The worker process.
+
+    def _file(self, name: str) -> Path:
+        path = Path(name)
+        if not path.is_file():
+            raise InputError("a file", f"{path.name!r}, which does not exist", "check the name")
+        return path.resolve()
+
+    def _work(self, task: str, tell: Tell | None, **args: Any) -> dict[str, Any]:
+        _ = self.project  # a broken policy is said here, before a process starts
+        order = {
+            "do": task,
+            "root": str(self.root),
+            "by": self.by,
+            "set": self._overrides(),
+            "args": args,
+        }
+        return run_worker(order, tell)

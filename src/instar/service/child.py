@@ -1,0 +1,107 @@
+"""The worker process: started here, followed to its end, its last word returned or raised."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+class WorkerDied(BackendError):
+    """Report a worker process that ended without a word."""
+
+    code = "worker.died"
+
+    def __init__(self, status: int, last: str) -> None:
+        super().__init__(
+            "a result from the worker process", f"exit {status}: {last}", "run the command again"
+        )
+
+
+def _reported(line: Mapping[str, Any]) -> InstarError:
+    base = {
+        "policy": PolicyError,
+        "input": InputError,
+        "backend": BackendError,
+        "integrity": IntegrityError,
+    }[line["family"]]
+    error = base(*line["parts"])
+    error.code = line["code"]  # type: ignore[misc]  # the class of the worker's side is not loaded here
+    return error
+
+
+def run_worker(order: Mapping[str, Any], tell: Tell | None) -> dict[str, Any]:
+    """Have a worker process do a task; ending this process does not end that one.
+
+    Raises:
+        InstarError: what the worker reported.
+        WorkerDied: the worker ended without a result.
+    """
+    handle, out = tempfile.mkstemp(prefix="instar-", suffix=".jsonl")
+    os.close(handle)
+    log = Path(out + ".log")
+    try:
+        with log.open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "instar.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
+        if process.stdin is not None:
+            process.stdin.write(json.dumps({**order, "out": out}).encode())
+            process.stdin.close()
+        return _follow(process, Path(out), log, tell)
+    finally:
+        Path(out).unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
+
+
+def _follow(
+    process: subprocess.Popen[bytes], out: Path, log: Path, tell: Tell | None
+) -> dict[str, Any]:
+    """Pass progress on until the worker has ended, and return or raise what it said last."""
+    said: dict[str, Any] = {}
+    with out.open(encoding="utf-8") as lines:
+        while True:
+            ended = process.poll() is not None
+            for line in lines:
+                said = json.loads(line)
+                if "progress" in said and tell is not None:
+                    tell(said["progress"])
+            if ended:
+                break
+            time.sleep(0.05)
+    if "result" in said:
+        return dict(said["result"])
+    if "error" in said:
+        raise _reported(said["error"])
+    last = log.read_text("utf-8", "replace").strip().splitlines()
+    raise WorkerDied(process.returncode, last[-1] if last else "no message")
+
+
+@contextmanager
+def as_file(source: Any) -> Iterator[str]:
+    """Give a file name for what the caller holds: a name, or a frame written for the while."""
+    if isinstance(source, str | Path):
+        yield str(Path(source).resolve()) if Path(source).exists() else str(source)
+        return
+    with tempfile.TemporaryDirectory(prefix="instar-") as folder:
+        file = Path(folder) / "frame.parquet"
+        write = getattr(source, "write_parquet", None) or getattr(source, "to_parquet", None)
+        if write is None:
+            raise InputError("a file or a data frame", type(source).__name__, "give a path")
+        write(file)
+        yield str(file)

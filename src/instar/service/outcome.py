@@ -1,0 +1,79 @@
+"""Where an update stands, in words, and which command comes next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from instar.core.finding import Finding, Verdict
+from instar.core.records import Approval, Bundle, Plan, Release
+from instar.core.update import State, Update
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where an update stands after a command, and what comes next."""
+
+    update: str
+    state: State
+    stage: str
+    verdict: Verdict | None
+    message: str
+    findings: tuple[Finding, ...]
+    champion: str
+    candidate: str | None
+    next: str
+
+    @property
+    def exit_code(self) -> int:
+        match self.state:
+            case State.PROMOTED | State.KEPT | State.RUNNING:
+                return 0
+            case State.WAITING | State.RELEASING:
+                return 3
+            case _:
+                return 1
+
+
+def describe(name: str, update: Update) -> Outcome:
+    """Say where an update stands."""
+    bundle = update.get(Bundle)
+    findings = tuple(f for f in update.findings if f.enforced)
+    return Outcome(
+        update=name,
+        state=update.state,
+        stage=update.stage,
+        verdict=update.verdict,
+        message=_message(update),
+        findings=findings,
+        champion=update.request.champion,
+        candidate=bundle.version if bundle else None,
+        next=_next(name, update),
+    )
+
+
+def _message(update: Update) -> str:
+    release, plan = update.get(Release), update.get(Plan)
+    if update.failure:
+        return update.failure
+    if release is not None:
+        return release.reason
+    if update.state is State.KEPT and plan is not None:
+        return plan.reason
+    bad = [f.message for f in update.findings if f.enforced and f.verdict is not Verdict.PASS]
+    return "; ".join(bad) or "every gate passed"
+
+
+def _next(name: str, update: Update) -> str:
+    match update.state:
+        case State.WAITING:
+            approval = update.get(Approval)
+            if approval is not None and approval.verdict is Verdict.PASS:
+                return f"instar release {name}"
+            hints = [f.passes_if for f in update.findings if f.passes_if]
+            return hints[0] if hints else f"instar approve {name} --by NAME"
+        case State.RELEASING | State.RUNNING:
+            return f"instar resume {name}"
+        case State.REFUSED | State.FAILED | State.ROLLED_BACK:
+            return f"instar report {name}"
+        case _:
+            return "instar status"

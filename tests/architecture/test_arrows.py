@@ -1,0 +1,191 @@
+"""Who may import whom: the arrows of docs/architecture.md, proved on the source itself."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "instar"
+
+# Each part, and the parts it may import. What is not listed is not allowed.
+ARROWS: dict[str, set[str]] = {
+    "core": set(),
+    "stats": {"core"},
+    "policy": {"core"},
+    "ledger": {"core"},
+    "bundle": {"core"},
+    "report": {"core"},
+    "data": {"core", "stats"},
+    "models": {"core", "bundle"},
+    "engines": {"core"},
+    "stages": {"core", "data", "models", "bundle", "stats", "engines"},
+    "serving": {"core", "ledger", "stats", "bundle"},
+    "pipeline": {"core", "ledger", "stages"},
+    "intake": {"core", "data", "models", "stats", "policy", "stages"},
+    "worker": {"core", "ledger", "policy", "engines", "serving", "stages", "pipeline", "intake"},
+    "service": {"core", "ledger", "policy", "report", "serving"},
+    "cli": {"core", "service", "web", "serving"},
+    "web": {"core", "service", "report"},
+    "testing": {"core", "bundle", "ledger"},
+}
+# What a part may take from outside the standard library. None: as it needs.
+LIBRARIES: dict[str, set[str] | None] = {
+    "core": set(),
+    "policy": {"pydantic", "yaml"},
+    "ledger": {"sqlalchemy"},
+    "report": {"jinja2", "markupsafe"},
+    "bundle": {"numpy", "onnxruntime"},
+    "service": set(),
+}
+HEAVY = ("torch", "onnxruntime", "polars", "ray", "numpy", "scipy", "sklearn", "sqlalchemy")
+
+
+def modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def part(name: str) -> str:
+    """`instar.stages.admit.checks` belongs to `stages`; the package itself to itself."""
+    pieces = name.split(".")
+    return pieces[1] if len(pieces) > 1 else "instar"
+
+
+def dotted(path: Path) -> str:
+    name = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Every absolute module that a file imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(str(node.module))
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_module_imports_only_what_its_part_may(path: Path) -> None:
+    mine = part(dotted(path))
+    if mine in ("instar", "__main__"):
+        return
+    seen = {part(name) for name in imports(path) if name.startswith("instar.")}
+    seen &= ARROWS.keys()
+    assert seen - {mine} <= ARROWS[mine]
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_module_loads_only_libraries_its_part_may(path: Path) -> None:
+    allowed = LIBRARIES.get(part(dotted(path)))
+    if allowed is None:
+        return
+    outside = {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"instar"}
+    assert outside <= allowed
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_stage_does_not_know_its_siblings(path: Path) -> None:
+    name = dotted(path)
+    if part(name) != "stages" or name == "instar.stages":
+        return
+    stage = name.split(".")[2]
+    others = {
+        found.split(".")[2]
+        for found in imports(path)
+        if found.startswith("instar.stages.") and len(found.split(".")) > 2
+    }
+    assert others <= {stage}
+
+
+def test_every_part_has_its_arrows() -> None:
+    parts = {part(dotted(path)) for path in modules()} - {"instar", "__main__"}
+    assert parts == ARROWS.keys()
+
+
+def test_parts_form_no_cycle() -> None:
+    order: list[str] = []
+    left = {name: set(targets) for name, targets in ARROWS.items()}
+    while left:
+        free = [name for name, targets in left.items() if targets <= set(order)]
+        assert free, f"a cycle among {sorted(left)}"
+        order += free
+        left = {name: targets for name, targets in left.items() if name not in free}
+
+
+def graph() -> dict[str, set[str]]:
+    """The modules that each module imports at its top, packages standing for their __init__."""
+    names = {dotted(path): path for path in modules()}
+    edges: dict[str, set[str]] = {}
+    for name, path in names.items():
+        tree = ast.parse(path.read_text("utf-8"))
+        top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        found: set[str] = set()
+        for node in top:
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            else:
+                module = str(node.module)
+                inner = {f"{module}.{alias.name}" for alias in node.names}
+                modules_named = inner & names.keys()
+                found |= modules_named if modules_named == inner else {module, *modules_named}
+        edges[name] = {target for target in found if target in names and target != name}
+    return edges
+
+
+def test_modules_form_no_cycle() -> None:
+    left = graph()
+    done: set[str] = set()
+    while left:
+        free = {name for name, targets in left.items() if targets <= done}
+        assert free, f"an import cycle among {sorted(left)}"
+        done |= free
+        left = {name: targets for name, targets in left.items() if name not in free}
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_guard_is_never_an_assert(path: Path) -> None:
+    if part(dotted(path)) == "testing":
+        return
+    asserts = [
+        n.lineno for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Assert)
+    ]
+    assert asserts == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_no_junk_drawer(path: Path) -> None:
+    assert path.stem not in {"utils", "common", "helpers", "misc", "util", "base"}
+
+
+@pytest.mark.parametrize("statement", ["instar.cli", "instar", "instar.service"])
+def test_door_loads_nothing_heavy(statement: str) -> None:
+    code = f"import sys, {statement}; print(' '.join(set(sys.modules) & set({HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['instar', '--help']\n"
+        "from instar.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('LOADED', *(set(sys.modules) & set({HEAVY!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+@pytest.mark.parametrize("module", ["instar.serving.gateway", "instar.bundle.runtime"])
+def test_gateway_loads_no_training_library(module: str) -> None:
+    heavy = {"torch", "polars", "sklearn", "onnx", "scipy.stats"}
+    code = f"import sys, {module}; print(' '.join(set(sys.modules) & {heavy!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
