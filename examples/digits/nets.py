@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 
-def build(inputs) -> nn.Module:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def build(inputs) -> nn.Module:
     """Build the network for images (n, channels, height, width). Instar calls this."""
     channels, height, width = inputs.image
     return nn.Sequential(

@@ -30,6 +30,6 @@ class Lateness(nn.Module):
         return self.head(self.body(torch.cat([numbers, *codes], dim=1)))  # (n, 1)
 
 
-def build(inputs) -> nn.Module:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def build(inputs) -> nn.Module:
     """Build the network for the inputs that the data have. Instar calls this."""
     return Lateness(inputs.numbers, inputs.categories)

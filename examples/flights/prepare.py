@@ -42,23 +42,27 @@ def flights() -> pl.DataFrame:
     table = read_csv("flights").join(planes, on="tailnum", how="left")
     table = table.join(weather, on=ORDER, how="left", maintain_order="left")
     when = pl.datetime("year", "month", "day", "hour", "minute")
-    return table.with_columns(scheduled=when).select(
-        "scheduled",
-        flight=pl.format("{}{}-{}", "carrier", "flight", when.dt.strftime("%m%d%H%M")),
-        hour=pl.col("hour").cast(pl.Float64),
-        minute=pl.col("minute").cast(pl.Float64),
-        weekday=when.dt.weekday().cast(pl.Float64),
-        carrier="carrier",
-        origin="origin",
-        dest="dest",
-        distance=pl.col("distance").cast(pl.Float64),
-        plane_age=(2013 - pl.col("built")).cast(pl.Float64),
-        **{name: pl.col(name).cast(pl.Float64) for name in WEATHER},
-        dep_delay=pl.col("dep_delay").cast(pl.Float64),
-        late=pl.when(pl.col("arr_delay") > 15).then(pl.lit("late")).otherwise(
-            pl.when(pl.col("arr_delay").is_not_null()).then(pl.lit("on time"))
-        ),
-    ).sort("scheduled", "flight")
+    return (
+        table.with_columns(scheduled=when)
+        .select(
+            "scheduled",
+            flight=pl.format("{}{}-{}", "carrier", "flight", when.dt.strftime("%m%d%H%M")),
+            hour=pl.col("hour").cast(pl.Float64),
+            minute=pl.col("minute").cast(pl.Float64),
+            weekday=when.dt.weekday().cast(pl.Float64),
+            carrier="carrier",
+            origin="origin",
+            dest="dest",
+            distance=pl.col("distance").cast(pl.Float64),
+            plane_age=(2013 - pl.col("built")).cast(pl.Float64),
+            **{name: pl.col(name).cast(pl.Float64) for name in WEATHER},
+            dep_delay=pl.col("dep_delay").cast(pl.Float64),
+            late=pl.when(pl.col("arr_delay") > 15)
+            .then(pl.lit("late"))
+            .otherwise(pl.when(pl.col("arr_delay").is_not_null()).then(pl.lit("on time"))),
+        )
+        .sort("scheduled", "flight")
+    )
 
 
 def main() -> None:

@@ -76,8 +76,13 @@ def main(seed: int) -> None:
     holdout, train = rows.head(held).sort("scheduled"), rows.tail(-held)
     how = fit(train)
     numbers, codes, late = tensors(train, how)
-    net = build(SimpleNamespace(numbers=len(NUMBERS), categories=tuple(
-        len(c["values"]) + 1 for c in how["categories"]), outputs=1))
+    net = build(
+        SimpleNamespace(
+            numbers=len(NUMBERS),
+            categories=tuple(len(c["values"]) + 1 for c in how["categories"]),
+            outputs=1,
+        )
+    )
     optimizer = torch.optim.AdamW(net.parameters(), lr=PEAK, weight_decay=DECAY, fused=True)
     steps = EPOCHS * (len(late) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=steps)

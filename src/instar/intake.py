@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
+from instar.bundle.runtime import ServedBundle
 from instar.core.codec import decode
-from instar.core.data import Preprocessing, Role, Schema, Snapshot, Task, TaskKind
+from instar.core.data import Preprocessing, Role, Schema, Snapshot, Task
 from instar.core.digest import digest_bytes
-from instar.core.errors import InputError
+from instar.core.errors import InputError, InstarError
+from instar.core.finding import Verdict
+from instar.core.policy import TrainPolicy
 from instar.core.records import ModelVersion, Network, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
@@ -26,10 +28,11 @@ from instar.data.schema import conform, infer_schema, infer_task
 from instar.data.snapshot import take
 from instar.data.split import sample
 from instar.models.build import build
-from instar.models.predict import logits, probabilities
+from instar.models.predict import logits
 from instar.models.weights import load
 from instar.policy import Project
 from instar.stages.package import seal
+from instar.stages.train.sample import keep, size
 from instar.stats.metrics import primary, score
 
 
@@ -43,6 +46,17 @@ class BadPreprocessing(InputError):
             "a JSON file with `numbers` (name, fill, scale, shift) and `categories` (name, values)",
             f"{name}: {problem}",
             "see docs/adopt.md",
+        )
+
+
+class Unsealable(InputError):
+    """Refuse a model whose bundle does not answer as the model does."""
+
+    code = "input.unsealable"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(
+            "a model that can be sealed", f"{name}: {problem}", "see docs/stages/package.md"
         )
 
 
@@ -126,60 +140,66 @@ def adopt(
     Raises:
         InputError: weights, network or data do not fit each other; nothing was written.
     """
-    module_bytes = weights.read_bytes()
+    data = weights.read_bytes()
+    how, settings = project.task, project.policy.data
     frame = read_frame(train)
-    task = infer_task(frame, project.task)
-    schema = infer_schema(frame, task, project.policy.data)
+    task = infer_task(frame, how.kind, how.target, how.time, how.id, how.classes)
+    schema = infer_schema(frame, task, settings)
     names = tuple(column.name for column in schema.features)
-    learnt = conform(frame, schema, task, names)
+    learnt = conform(frame, schema, task, names).filter(pl.col(task.target).is_not_null())
     held = conform(read_frame(holdout), schema, task, names, unknown_category="other")
-    how = (
+    held = held.filter(pl.col(task.target).is_not_null())
+    prepared = (
         read_preprocessing(preprocessing, schema)
         if preprocessing
-        else prepare.fit(learnt, schema, project.policy.data)
+        else prepare.fit(learnt, schema, settings)
     )
     network = network_of(project, tools.project)
-    module = build(network, how.inputs(task.outputs), tools.project)
-    load(module, module_bytes)
-    labelled = learnt.filter(pl.col(task.target).is_not_null())
-    keep = max(project.policy.train.replay_min, int(project.policy.train.replay * labelled.height))
-    replay = sample(labelled, keep, tools.seed)
-    answers = logits(module, prepare.inputs(replay, how))
+    module = build(network, prepared.inputs(task.outputs), tools.project)
+    load(module, data)
     sealed = seal(
-        module, how, schema, task, version, replay, held, tools=tools, policy=project.policy.package
+        module,
+        prepared,
+        schema,
+        task,
+        version,
+        learnt,
+        held,
+        tools=tools,
+        policy=project.policy.package,
+        notes={"adopted": weights.name},
     )
-    put = tools.artifacts.put
+    for finding in sealed.findings:
+        if finding.enforced and finding.verdict is not Verdict.PASS:
+            raise Unsealable(weights.name, finding.message)
+    replay = sample(learnt, size(learnt.height, project.policy.train), tools.seed)
+    answers = logits(module, prepare.inputs(replay, prepared))
+    kept, kept_logits = keep(replay, answers, schema, task.time, tools.artifacts)
+    metric = primary(task.kind)
+    scores = ServedBundle.open(tools.artifacts, sealed.manifest).predict(
+        prepare.columns(held, prepared)
+    )
     return ModelVersion(
         name=version,
         task=task,
         network=network,
         schema=schema,
-        preprocessing=how,
-        weights=put(module_bytes),
+        preprocessing=prepared,
+        weights=tools.artifacts.put(data),
         bundle=sealed,
         train=(take(learnt, schema, tools.artifacts, "train", task.time),),
         holdout=(take(held, schema, tools.artifacts, "holdout", task.time),),
-        replay=take(replay, schema, tools.artifacts, "replay", task.time),
-        replay_logits=put(npy(answers)),
-        recipe=dict(project.adopt_recipe),
-        metrics=measure(task, answers=logits(module, prepare.inputs(held, how)), frame=held),
+        replay=kept,
+        replay_logits=kept_logits,
+        recipe=recipe_of(project.policy.train),
+        metrics={metric: score(metric, scores, prepare.labels(held, task))},
     )
 
 
-def measure(task: Task, *, answers: np.ndarray, frame: pl.DataFrame) -> dict[str, float]:
-    """Measure the primary metric of logits (n, outputs) on labelled rows."""
-    name = primary(task.kind)
-    truth = prepare.labels(frame, task)
-    return {name: score(name, probabilities(answers, task), truth)}
-
-
-def npy(array: np.ndarray) -> bytes:
-    """Write an array as the bytes of a `.npy` file."""
-    from io import BytesIO
-
-    buffer = BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+def recipe_of(policy: TrainPolicy) -> dict[str, float]:
+    """Take from the policy what is known of how the first champion was trained."""
+    known = {"lr": policy.lr, "batch": policy.batch, "epochs": policy.full_epochs}
+    return {name: float(value) for name, value in known.items() if value is not None}
 
 
 def read_preprocessing(path: Path, schema: Schema) -> Preprocessing:
@@ -190,12 +210,9 @@ def read_preprocessing(path: Path, schema: Schema) -> Preprocessing:
     """
     try:
         how = decode(Preprocessing, json.loads(path.read_text("utf-8")))
-    except (ValueError, OSError, InputError) as error:
+    except (ValueError, OSError, InstarError) as error:
         raise BadPreprocessing(path.name, str(error)) from error
     for name in how.columns:
         if name not in schema:
             raise BadPreprocessing(path.name, f"the data have no column {name!r}")
     return how
-
-
-__all__ = ["Asked", "TaskKind", "adopt", "ask", "features_of", "network_of", "request"]

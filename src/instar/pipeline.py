@@ -198,6 +198,7 @@ class Runner:
             update=request.update,
             actor=self.actor,
             epoch=self.epoch,
+            key=f"promotion:{request.update}",
         )
 
 

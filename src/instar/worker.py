@@ -9,29 +9,32 @@ ends the looking and not the work.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from instar import intake
 from instar.core.codec import decode, encode
 from instar.core.digest import canonical
-from instar.core.errors import BackendError, InputError, InstarError
+from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
 from instar.core.finding import Verdict
 from instar.core.policy import Policy
-from instar.core.records import ModelVersion, Phase, Release
-from instar.core.tools import Route, Tools, Traffic
+from instar.core.records import ModelVersion, Phase, Release, Watch
+from instar.core.tools import Route, Tools
 from instar.core.update import Update, replay
-from instar.engines.local import LocalEngine
+from instar.engines import ENGINES
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.ledger.journal import Journal, SqliteJournal
 from instar.pipeline import Runner, version
@@ -40,8 +43,15 @@ from instar.serving.client import GatewayTraffic
 from instar.stages.admit import admit
 from instar.stages.package import version_name
 from instar.stages.plan import plan
+from instar.stages.watch import watch
 
 LEASE_S = 60.0
+FAMILIES = (
+    ("policy", PolicyError),
+    ("input", InputError),
+    ("integrity", IntegrityError),
+    ("backend", BackendError),
+)
 
 
 class UpdateRunning(InputError):
@@ -103,18 +113,27 @@ class SystemClock:
         time.sleep(seconds)
 
 
-@dataclass(frozen=True, slots=True)
 class Work:
-    """One task's surroundings: the workspace, its project, and whom to tell."""
+    """One task's surroundings: the workspace, its project, whom to tell, and its ledger.
 
-    root: Path
-    project: Project
-    journal: Journal
-    tools: Tools
-    by: str
+    The ledger is opened when it is first needed: a task that fails before leaves no trace.
+    """
+
+    def __init__(self, root: Path, project: Project, tools: Tools, by: str) -> None:
+        self.root, self.project, self.tools, self.by = root, project, tools, by
+        self.ledger = root / ".instar" / "ledger.db"
+
+    @functools.cached_property
+    def journal(self) -> Journal:
+        return SqliteJournal(self.ledger)
 
     def champion(self) -> ModelVersion:
-        entry = self.journal.champion(self.project.model)
+        """Return the version in service.
+
+        Raises:
+            NoChampion: there is none yet.
+        """
+        entry = self.journal.champion(self.project.model) if self.ledger.exists() else None
         if entry is None:
             raise NoChampion(self.project.model)
         return decode(ModelVersion, entry.body)
@@ -149,9 +168,8 @@ def adopt(
     work: Work, *, weights: str, train: str, holdout: str, preprocessing: str | None, seed: int
 ) -> dict[str, Any]:
     """Take a model over as the first champion."""
-    current = work.journal.champion(work.project.model)
-    if current is not None:
-        raise AlreadyAdopted(work.project.model, str(current.body["name"]))
+    with contextlib.suppress(NoChampion):
+        raise AlreadyAdopted(work.project.model, work.champion().name)
     made = intake.adopt(
         work.project,
         replace(work.tools, seed=seed),
@@ -176,8 +194,8 @@ def adopt(
 
 
 def put_in_service(work: Work, champion: ModelVersion) -> None:
-    """Give all traffic to a champion, gateway running or not."""
-    traffic(work).move(
+    """Want all traffic for a champion; a gateway follows as soon as it runs."""
+    gateway(work).put(
         Route(
             model=work.project.model,
             generation=1,
@@ -188,7 +206,7 @@ def put_in_service(work: Work, champion: ModelVersion) -> None:
     )
 
 
-def traffic(work: Work) -> Traffic:
+def gateway(work: Work) -> GatewayTraffic:
     """Reach the gateway of this workspace."""
     return GatewayTraffic(work.root / ".instar", work.project.model)
 
@@ -272,14 +290,39 @@ def release(work: Work, *, update: str) -> dict[str, Any]:
     return {"update": update}
 
 
+def look(work: Work) -> dict[str, Any]:
+    """Judge production by the labels that have come."""
+    champion = work.champion()
+    tools = replace(work.tools, traffic=gateway(work))
+    last = work.journal.last("watch", model=work.project.model)
+    before = decode(Watch, last.body) if last else None
+    found = watch(champion, before, policy=work.project.policy.watch, tools=tools)
+    work.journal.append(
+        "watch",
+        encode(found),
+        update=champion.update,
+        model=work.project.model,
+        actor=work.by,
+    )
+    return {"watch": encode(found)}
+
+
+def version_names(work: Work) -> Iterator[str]:
+    """Name every version that this model line ever packaged."""
+    for kind, field in (("adoption", "name"), ("bundle", "version")):
+        for entry in work.journal.entries(model=work.project.model, kind=kind):
+            yield str(entry.body[field])
+
+
 def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
     """Run an update's stages under the policy that it was asked for with."""
     entry = work.journal.entries(update=name, kind="request")[0]
     policy = decode(Policy, json.loads(work.tools.artifacts.read(str(entry.body["policy"]))))
     tools = replace(
         work.tools,
+        taken=frozenset(version_names(work)),
         seed=int(entry.body["seed"]),
-        traffic=traffic(work) if until == "release" else None,
+        traffic=gateway(work) if until == "release" else None,
     )
     runner = Runner(work.journal, policy, tools, actor=work.by, epoch=epoch)
     try:
@@ -310,13 +353,15 @@ TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "update": update,
     "resume": resume,
     "release": release,
+    "watch": look,
 }
 
 
 def main() -> None:
     """Do the task that standard input names."""
     task = json.load(sys.stdin)
-    with Path(task["out"]).open("a", encoding="utf-8") as out:
+    with ExitStack() as stack:
+        out = stack.enter_context(Path(task["out"]).open("a", encoding="utf-8"))
 
         def tell(**line: Any) -> None:
             out.write(json.dumps(line) + "\n")
@@ -328,19 +373,22 @@ def main() -> None:
         try:
             root = Path(task["root"])
             project = read(root / "instar.yaml", overrides=task["set"])
+            passing = stack.enter_context(tempfile.TemporaryDirectory(prefix="instar-"))
+            kept = task["do"] in ("update", "resume", "release")
             tools = Tools(
                 artifacts=DirectoryArtifacts(root / ".instar" / "artifacts"),
                 clock=SystemClock(),
                 progress=progress,
-                engine=LocalEngine(),
-                scratch=root / ".instar" / "scratch",
+                engine=ENGINES["local"](1),
+                scratch=root / ".instar" / "scratch" if kept else Path(passing),
                 project=root,
             )
-            journal = SqliteJournal(root / ".instar" / "ledger.db")
-            work = Work(root, project, journal, tools, task["by"])
+            work = Work(root, project, tools, task["by"])
             tell(result=TASKS[task["do"]](work, **task["args"]))
         except InstarError as error:
-            tell(error={"code": error.code, "parts": [error.wanted, error.got, error.todo]})
+            family = next(name for name, base in FAMILIES if isinstance(error, base))
+            parts = [error.wanted, error.got, error.todo]
+            tell(error={"code": error.code, "family": family, "parts": parts})
         except Exception:
             traceback.print_exc()
             raise

@@ -25,10 +25,11 @@ ARROWS: dict[str, set[str]] = {
     "stages": {"core", "data", "models", "bundle", "stats", "engines"},
     "serving": {"core", "ledger", "stats", "bundle"},
     "pipeline": {"core", "ledger", "stages"},
-    "intake": {"core", "data", "models", "stats", "policy", "stages"},
+    "intake": {"core", "bundle", "data", "models", "stats", "policy", "stages"},
     "worker": {"core", "ledger", "policy", "engines", "serving", "stages", "pipeline", "intake"},
     "service": {"core", "ledger", "policy", "report", "serving"},
-    "cli": {"core", "service", "web", "serving"},
+    "demo": {"core", "service"},
+    "cli": {"core", "service", "web", "demo"},
     "web": {"core", "service", "report"},
     "testing": {"core", "bundle", "ledger"},
 }

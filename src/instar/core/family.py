@@ -48,6 +48,9 @@ did you mean 'square'?
             raise UnknownName(self.kind, name, self._all)
         return self._all[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._all
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._all)
 

@@ -141,7 +141,8 @@ class Tools:
     """Everything a stage may touch besides its inputs and its policy.
 
     `scratch` is a folder of the stage's own that survives a crash and is emptied after the
-    record. `project` is where the user's own code lies.
+    record. `project` is where the user's own code lies. `taken` are the names of versions that
+    exist.
     """
 
     artifacts: Artifacts
@@ -152,3 +153,4 @@ class Tools:
     project: Path
     seed: int = 0
     traffic: Traffic | None = None
+    taken: frozenset[str] = frozenset()

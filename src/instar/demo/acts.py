@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -83,7 +83,7 @@ class Play:
     def too_good(self, url: str) -> Act:
         """Act 3: a network that reads the departure delay, which no live request has."""
         before = self.alice.champion().name
-        peeking = self._as("alice", "data.ignore=[]")
+        peeking = self._as("alice", "data.ignore=[]", "policy.admit.outliers=0.1")
         asked = self._ask(peeking, "2013-07.parquet", "use the departure delay as well")
         codes = [f.code for f in asked.findings if f.verdict is Verdict.INCONCLUSIVE]
         for name in ("carol", "dave"):
@@ -186,11 +186,11 @@ def _with_metrics(act: Act, validation: Validation) -> Act:
 def perform(play: Play, url: str, curtain: Callable[[Act], None]) -> tuple[Act, ...]:
     """Play the acts in order; `curtain` is called after each."""
     done: list[Act] = []
-    scenes = (
-        lambda: play.good_update(url),
+    scenes: tuple[Callable[[], Act], ...] = (
+        functools.partial(play.good_update, url),
         play.bad_data,
-        lambda: play.too_good(url),
-        lambda: play.way_back(url),
+        functools.partial(play.too_good, url),
+        functools.partial(play.way_back, url),
     )
     for scene in scenes:
         began = time.monotonic()
@@ -198,6 +198,3 @@ def perform(play: Play, url: str, curtain: Callable[[Act], None]) -> tuple[Act, 
         curtain(act)
         done.append(act)
     return tuple(done)
-
-
-__all__ = ["Act", "Play", "contextlib", "perform"]

@@ -49,7 +49,7 @@ class Replay:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=self._play, args=(rows[start::connections], start), daemon=True)
+            threading.Thread(target=self._play, args=(rows[start::connections],), daemon=True)
             for start in range(connections)
         ]
 
@@ -73,24 +73,23 @@ class Replay:
         while self.sent < requests and self.running and time.monotonic() < until:
             time.sleep(0.01)
 
-    def _play(self, rows: Sequence[Mapping[str, Any]], lane: int) -> None:
+    def _play(self, rows: Sequence[Mapping[str, Any]]) -> None:
         connection = http.client.HTTPConnection(self.host, timeout=10)
-        flying: list[tuple[datetime, int, str, str]] = []
+        flying: list[tuple[datetime, str, str]] = []
         down: list[dict[str, str]] = []
         for turn, row in self._turns(rows):
             if self._stop.is_set():
                 break
             while flying and flying[0][0] <= row["scheduled"]:
-                _, _, request, label = heapq.heappop(flying)
-                down.append({"id": request, "label": label})
+                _, landed, label = heapq.heappop(flying)
+                down.append({"id": landed, "label": label})
             if len(down) >= LABELS_AT_ONCE:
                 self._tell(connection, down)
                 down = []
-            request = row["flight"] if turn == 0 else f"{row['flight']}-{turn}"
+            flight = str(row["flight"])
+            request = flight if turn == 0 else f"{flight}-{turn}"
             self._ask(connection, row, request)
-            label = self.labels.get(row["flight"])
-            if label is not None:
-                heapq.heappush(flying, (landing(row), self.sent, request, label))
+            heapq.heappush(flying, (landing(row), request, self.labels[flight]))
         connection.close()
 
     def _turns(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -1,1 +1,8 @@
-"""Networks: building, weights, analysis, surgery."""
+"""Networks: families of ours, the user's own module, weights, analysis and surgery.
+
+The names that other packages use are gathered here; each stands in a file of its own.
+"""
+
+from instar.models import analyse, build, predict, recipes, surgery, weights
+
+__all__ = ["analyse", "build", "predict", "recipes", "surgery", "weights"]

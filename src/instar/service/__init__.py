@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +18,17 @@ from instar.core.codec import decode, encode
 from instar.core.digest import digest_json
 from instar.core.errors import InputError
 from instar.core.finding import Verdict
-from instar.core.records import Bundle, ModelVersion, Validation, Vote, VoteKind
+from instar.core.records import Bundle, ModelVersion, Plan, Validation, Vote, VoteKind
 from instar.core.tools import Route
 from instar.core.update import State, Update, replay
-from instar.service.child import Tell, as_file, run_worker
+from instar.service.child import Tell, as_file, located, run_worker
 from instar.service.errors import NotNow, NoWayBack, UnknownUpdate
 from instar.service.outcome import Outcome, describe
 
 if TYPE_CHECKING:
     from instar.ledger.journal import Entry, Journal
     from instar.policy import Project
+    from instar.serving.client import Gateway
 
 
 class Workspace:
@@ -54,6 +56,7 @@ class Workspace:
     def journal(self) -> Journal:
         from instar.ledger.journal import SqliteJournal
 
+        _ = self.project  # no ledger is made beside a folder that is no workspace
         return SqliteJournal(self.root / ".instar" / "ledger.db")
 
     # Work, done by the worker process.
@@ -73,25 +76,25 @@ class Workspace:
         Raises:
             InputError: weights, network or data do not fit each other; nothing was written.
         """
-        how = str(self._file(preprocessing)) if preprocessing else None
+        how = self._file(preprocessing) if preprocessing else None
         return self._work(
             "adopt",
             tell,
-            weights=str(self._file(weights)),
-            train=train,
-            holdout=holdout,
+            weights=self._file(weights),
+            train=located(train, self.root),
+            holdout=located(holdout, self.root),
             preprocessing=how,
             seed=seed,
         )
 
     def check(self, source: Any, *, seed: int = 0, tell: Tell | None = None) -> dict[str, Any]:
         """Hold fresh data against the data gate; nothing is recorded."""
-        with as_file(source) as file:
+        with as_file(source, self.root) as file:
             return self._work("check", tell, source=file, seed=seed)
 
     def plan(self, source: Any, *, seed: int = 0, tell: Tell | None = None) -> dict[str, Any]:
         """Say which strategy an update with these data would take; nothing is recorded."""
-        with as_file(source) as file:
+        with as_file(source, self.root) as file:
             return self._work("plan", tell, source=file, seed=seed)
 
     def update(
@@ -102,7 +105,7 @@ class Workspace:
         Raises:
             InputError: the data cannot be used, or an update is open; nothing was written.
         """
-        with as_file(source) as file:
+        with as_file(source, self.root) as file:
             done = self._work("update", tell, source=file, reason=reason, seed=seed)
         return self.outcome(done["update"])
 
@@ -126,6 +129,27 @@ class Workspace:
             )
         self._work("release", tell, update=update)
         return self.outcome(update)
+
+    def watch(self, *, tell: Tell | None = None) -> dict[str, Any]:
+        """Judge production by the labels that have come."""
+        return self._work("watch", tell)
+
+    @contextmanager
+    def serve(self, port: int = 0) -> Iterator[Gateway]:
+        """Run the prediction gateway for the while; port 0 takes a free one.
+
+        Raises:
+            NoChampion: there is nothing to serve.
+            GatewayFailed: it did not start.
+        """
+        from instar.serving.client import start
+
+        self.champion()
+        gateway = start(self.root / ".instar", self.project.model, port)
+        try:
+            yield gateway
+        finally:
+            gateway.stop()
 
     # People.
 
@@ -284,9 +308,52 @@ class Workspace:
         """List the ledger's entries of this model line, oldest first."""
         return self.journal.entries(model=self.project.model)
 
-    def audit(self) -> list[str]:
-        """Verify the whole chain; an empty list means that every entry is as it was written."""
-        return [str(problem) for problem in self.journal.verify()]
+    def audit(self) -> dict[str, Any]:
+        """Verify the whole chain; no problems means that every entry is as it was written."""
+        problems = [f"entry {p.seq}: {p.message}" for p in self.journal.verify()]
+        return {"entries": len(self.journal.entries()), "problems": problems}
+
+    def status(self) -> dict[str, Any]:
+        """Say what serves, and where each update stands, newest first."""
+        entry = self.journal.champion(self.project.model)
+        return {
+            "model": self.project.model,
+            "champion": entry.body["name"] if entry else None,
+            "since": entry.at if entry else None,
+            "metrics": dict(entry.body["metrics"]) if entry else {},
+            "updates": self.updates(),
+        }
+
+    def updates(self) -> list[dict[str, Any]]:
+        """List the updates of this model line in plain values, newest first."""
+        rows = []
+        for asked in self.journal.entries(model=self.project.model, kind="request"):
+            name = str(asked.update)
+            state, done = self.state(name), self.outcome(name)
+            plan = state.get(Plan)
+            rows.append(
+                {
+                    "update": name,
+                    "state": done.state.value,
+                    "stage": done.stage,
+                    "verdict": done.verdict.value if done.verdict else None,
+                    "strategy": plan.strategy if plan else None,
+                    "reason": state.request.reason,
+                    "by": state.request.by,
+                    "at": asked.at,
+                    "champion": done.champion,
+                    "candidate": done.candidate,
+                    "message": done.message,
+                    "next": done.next,
+                }
+            )
+        return rows[::-1]
+
+    def policy(self) -> list[dict[str, Any]]:
+        """List every setting in force, and where it comes from."""
+        from instar.policy import show
+
+        return [setting._asdict() for setting in show(self.project)]
 
     def report(self, update: str) -> str:
         """Write the update's page, self-contained HTML."""
@@ -294,18 +361,26 @@ class Workspace:
         from instar.service.story import gather
 
         state = self.state(update)
-        champion = self.version(state.request.champion)
-        now = self.champion().name
-        entries = self.journal.entries(update=update)
-        return render(gather(state, champion, now if now != champion.name else "", entries))
+        metrics = tuple(self.project.policy.validate.metrics)
+        return render(
+            gather(
+                state,
+                self.version(state.request.champion),
+                self.champion().name,
+                metrics[0] if metrics else "",
+                self.journal.entries(update=update),
+            )
+        )
 
     # The worker process.
 
-    def _file(self, name: str) -> Path:
-        path = Path(name)
-        if not path.is_file():
-            raise InputError("a file", f"{path.name!r}, which does not exist", "check the name")
-        return path.resolve()
+    def _file(self, name: str) -> str:
+        found = located(name, self.root)
+        if not Path(found).is_file():
+            raise InputError(
+                "a file", f"{Path(name).name!r}, which does not exist", "check the name"
+            )
+        return found
 
     def _work(self, task: str, tell: Tell | None, **args: Any) -> dict[str, Any]:
         _ = self.project  # a broken policy is said here, before a process starts

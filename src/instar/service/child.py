@@ -92,11 +92,21 @@ def _follow(
     raise WorkerDied(process.returncode, last[-1] if last else "no message")
 
 
+def located(name: str | Path, root: Path) -> str:
+    """Find a file here or in the workspace; a name that is in neither stays as it is."""
+    if str(name).startswith(("http:", "https:", "s3:")):
+        return str(name)
+    return str(next((p.resolve() for p in (Path(name), root / name) if p.exists()), name))
+
+
 @contextmanager
-def as_file(source: Any) -> Iterator[str]:
-    """Give a file name for what the caller holds: a name, or a frame written for the while."""
+def as_file(source: Any, root: Path) -> Iterator[str]:
+    """Give a file name for what the caller holds: a name, or a frame written for the while.
+
+    A name is looked for here, and then in the workspace.
+    """
     if isinstance(source, str | Path):
-        yield str(Path(source).resolve()) if Path(source).exists() else str(source)
+        yield located(source, root)
         return
     with tempfile.TemporaryDirectory(prefix="instar-") as folder:
         file = Path(folder) / "frame.parquet"

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def gather(
-    update: Update, champion: ModelVersion, after: str, entries: Sequence[journal.Entry]
+    update: Update,
+    champion: ModelVersion,
+    after: str,
+    metric: str,
+    entries: Sequence[journal.Entry],
 ) -> Story:
     """Make the story of an update from its replayed records and its entries."""
     return Story(
@@ -32,7 +36,7 @@ def gather(
         request=update.request,
         champion=champion,
         after=after,
-        metric=next(iter(champion.metrics), ""),
+        metric=metric,
         admission=update.get(Admission),
         plan=update.get(Plan),
         training=update.get(Training),
@@ -43,6 +47,7 @@ def gather(
         releases=update.releases,
         watch=update.get(Watch),
         failure=update.failure,
+        withdrawn=update.withdrawn,
         entries=tuple(_lines(entries)),
     )
 

@@ -1,0 +1,98 @@
+"""Milliseconds per append to the journal, beside a bare durable insert on the same disk.
+
+    python -m benchmarks.ledger.append
+
+Rounds alternate between the two, so that both meet the same disk. The bare side writes a row of
+the same size with one unique index, at the same journal mode and `synchronous=FULL`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from instar.ledger.journal import SqliteJournal
+from instar.ledger.sqlite import journal_mode
+
+ROUNDS, APPENDS = 10, 50
+BODY = {
+    "verdict": "pass",
+    "findings": [{"code": f"check{n}", "measured": n / 7} for n in range(20)],
+}
+
+
+def timed(act: Callable[[int], object], first: int) -> list[float]:
+    """Time each of a round's appends, in milliseconds."""
+    spent = []
+    for number in range(first, first + APPENDS):
+        began = time.perf_counter()
+        act(number)
+        spent.append(1e3 * (time.perf_counter() - began))
+    return spent
+
+
+def bare(path: Path) -> Callable[[int], object]:
+    """Open a bare table, and return what inserts one row durably."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(f"PRAGMA journal_mode={journal_mode()}")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE t (seq INTEGER PRIMARY KEY, body TEXT, hash TEXT UNIQUE)")
+    body = json.dumps(BODY)
+
+    def insert(number: int) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO t VALUES (?, ?, ?)", (number, body, f"{number:071}"))
+        connection.execute("COMMIT")
+
+    return insert
+
+
+def ours(path: Path) -> Callable[[int], object]:
+    """Open a journal with a lease, and return what appends one fenced, keyed entry."""
+    journal = SqliteJournal(path)
+    epoch = journal.acquire("demand", "benchmark", 3600, time.time())
+
+    def append(number: int) -> object:
+        return journal.append(
+            "validation",
+            BODY,
+            update="u0001",
+            model="demand",
+            actor="worker",
+            key=f"key{number}",
+            epoch=epoch,
+        )
+
+    return append
+
+
+def main() -> None:
+    # Beside the code, not in /tmp, which may lie in memory, where nothing is durable.
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        sides = {"bare": bare(Path(folder) / "bare.db"), "journal": ours(Path(folder) / "ours.db")}
+        spent: dict[str, list[float]] = {name: [] for name in sides}
+        for round_ in range(ROUNDS):
+            for name, act in sides.items():
+                spent[name] += timed(act, round_ * APPENDS)
+    print(f"{'ms per append':<16}{'median':>8}{'p10':>8}{'p90':>8}")
+    figures = {}
+    for name, values in spent.items():
+        tenths = statistics.quantiles(values, n=10)
+        figures[name] = {
+            "median_ms": round(statistics.median(values), 3),
+            "p10_ms": round(tenths[0], 3),
+            "p90_ms": round(tenths[-1], 3),
+        }
+        print(f"{name:<16}" + "".join(f"{value:>8.2f}" for value in figures[name].values()))
+    ratio = round(figures["journal"]["median_ms"] / figures["bare"]["median_ms"], 2)
+    print(f"{'ratio':<16}{ratio:>8.2f}   limit: 5 ms, SQLite {sqlite3.sqlite_version}")
+    print(json.dumps({**figures, "ratio": ratio, "limit_ms": 5.0, "n": ROUNDS * APPENDS}))
+
+
+if __name__ == "__main__":
+    main()

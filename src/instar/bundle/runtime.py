@@ -1,0 +1,77 @@
+"""The bundle at work: what the gates judge and what the gateway serves, one and the same."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instar.bundle import format as files
+from instar.bundle import session
+from instar.bundle.columns import Columns, Feed, Reader, describe, shape
+from instar.bundle.errors import PredictionFailed
+from instar.core.tools import Artifacts
+
+CHUNK = 4096  # rows a run: bounds memory, and is past the point where larger ones are faster
+
+
+class ServedBundle:
+    """Answer raw columns with scores, from a sealed bundle that was verified on opening."""
+
+    def __init__(self, version: str, contents: files.Contents, graph: bytes, threads: int) -> None:
+        self.version = version
+        self.task = contents.task
+        self.preprocessing = contents.preprocessing
+        self.schema = contents.schema
+        self.precision = contents.precision
+        self.inputs = describe(contents.preprocessing)
+        self._reader = Reader(contents.preprocessing)
+        self._session = session.start(graph, threads)
+
+    @classmethod
+    def open(cls, artifacts: Artifacts, manifest: str, threads: int = 1) -> ServedBundle:
+        """Open a bundle by the digest of its manifest; every file is verified first.
+
+        Raises:
+            IntegrityError: a file is not what the manifest says.
+            RefusedGraph: the graph does not load, or has a fixed batch.
+        """
+        sealed, contents, graph = files.read(artifacts, manifest)
+        return cls(sealed.version, contents, graph, threads)
+
+    def predict(self, columns: Columns) -> NDArray[np.float32]:
+        """Score rows given as columns of equal length.
+
+        Args:
+            columns: Values by column name: numbers, texts, or images of shape (n, h, w) or
+                (n, h, w, c). Absent numbers and texts, None and NaN count as missing; columns
+                that the model does not read are ignored.
+        Returns:
+            Scores, shape (n, k): probabilities in the order of the task's classes, or for a
+            regression the one value.
+        Raises:
+            InputError: the columns do not fit.
+            PredictionFailed: the graph failed on them.
+        """
+        feed = self._reader(columns)
+        rows = len(next(iter(feed.values())))
+        if rows <= CHUNK:
+            return self._run(feed)
+        starts = range(0, rows, CHUNK)
+        parts = [self._run({k: v[at : at + CHUNK] for k, v in feed.items()}) for at in starts]
+        return np.concatenate(parts)
+
+    def warm(self, n: int = 3) -> None:
+        """Answer `n` made-up rows, so that the first real one finds everything allocated."""
+        columns: dict[str, Any] = {name: [None] for name in self.preprocessing.columns}
+        if image := self.preprocessing.image:
+            columns[image.name] = np.zeros((1, *shape(image)), np.uint8)
+        for _ in range(n):
+            self.predict(columns)
+
+    def _run(self, feed: Feed) -> NDArray[np.float32]:
+        try:
+            return cast("NDArray[np.float32]", self._session.run(["scores"], feed)[0])
+        except session.Failures as error:
+            raise PredictionFailed(self.version) from error

@@ -1,0 +1,95 @@
+"""Who may act on a model: leases, and the epoch that fences off whoever lost one.
+
+A lease that runs out only lets somebody else in; what keeps a sleeper from doing harm when it
+wakes is the epoch, which every write carries and which only grows. So a wrong clock can cost
+time, never a second writer.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, Row, select
+
+from instar.core.errors import BackendError, InputError
+from instar.ledger.tables import leases
+
+
+class Busy(InputError):
+    """Refuse a lease on a model that somebody else is working on."""
+
+    code = "input.busy"
+
+    def __init__(self, model: str, holder: str) -> None:
+        self.holder = holder
+        super().__init__(
+            f"the model {model!r} to be free",
+            f"{holder!r} at work on it",
+            "wait for it to end, or abort it",
+        )
+
+
+class LostLease(BackendError):
+    """Refuse a write by someone whose lease went to another."""
+
+    code = "backend.lost_lease"
+
+    def __init__(self, model: str, epoch: int, now: int | None) -> None:
+        super().__init__(
+            f"the lease on {model!r} at epoch {epoch}",
+            "no lease" if now is None else f"epoch {now}",
+            "stop: somebody else carries on",
+        )
+
+
+def _lease(connection: Connection, model: str) -> Row[tuple[str, str | None, int, float]] | None:
+    return connection.execute(select(leases).where(leases.c.model == model)).one_or_none()
+
+
+def grant(connection: Connection, model: str, holder: str, ttl_s: float, now: float) -> int:
+    """Give the lease to `holder` and return its new epoch.
+
+    The same holder gets it again under a higher epoch: what it started before is fenced off.
+    """
+    lease = _lease(connection, model)
+    epoch = 1 if lease is None else lease.epoch + 1
+    if lease is not None and lease.holder not in (None, holder) and now < lease.expires_at:
+        raise Busy(model, lease.holder)
+    values = {"holder": holder, "epoch": epoch, "expires_at": now + ttl_s}
+    if lease is None:
+        connection.execute(leases.insert().values(model=model, **values))
+    else:
+        connection.execute(leases.update().where(leases.c.model == model).values(**values))
+    return epoch
+
+
+def holder(connection: Connection, model: str, now: float) -> str | None:
+    """Name who holds the lease at this moment."""
+    lease = _lease(connection, model)
+    return None if lease is None or lease.expires_at <= now else lease.holder
+
+
+def prolong(
+    connection: Connection, model: str, holder: str, epoch: int, ttl_s: float, now: float
+) -> None:
+    """Move the end of a lease that is still one's own."""
+    fence(connection, model, epoch)
+    connection.execute(
+        leases.update().where(_mine(model, holder, epoch)).values(expires_at=now + ttl_s)
+    )
+
+
+def free(connection: Connection, model: str, holder: str, epoch: int) -> None:
+    """Give a lease back; one that went to another stays theirs."""
+    connection.execute(leases.update().where(_mine(model, holder, epoch)).values(holder=None))
+
+
+def _mine(model: str, holder: str, epoch: int) -> ColumnElement[bool]:
+    return (leases.c.model == model) & (leases.c.holder == holder) & (leases.c.epoch == epoch)
+
+
+def fence(connection: Connection, model: str, epoch: int | None) -> None:
+    """Let a write pass only at the epoch of the model's lease; people (None) hold none."""
+    if epoch is None:
+        return
+    lease = _lease(connection, model)
+    if lease is None or lease.holder is None or lease.epoch != epoch:
+        raise LostLease(model, epoch, None if lease is None else lease.epoch)

@@ -1,0 +1,75 @@
+"""Entries as rows of a table, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select
+
+from instar.core.digest import canonical
+from instar.ledger.entry import GENESIS, Entry
+from instar.ledger.protocol import AlteredEntry, UnwritableBody
+from instar.ledger.tables import entries
+
+PAGE = 10_000  # rows in memory while the whole journal is walked
+_BODY = list(entries.c.keys()).index("body")
+
+
+def draft(
+    kind: str,
+    body: Mapping[str, Any],
+    update: str | None,
+    model: str,
+    actor: str,
+    key: str | None,
+    epoch: int | None,
+) -> Entry:
+    """Make the entry that is to be sealed; its body is what a reader will get back."""
+    try:
+        plain = json.loads(canonical(body))
+    except (TypeError, ValueError) as error:
+        raise UnwritableBody(kind, str(error)) from error
+    return Entry(0, update, model, kind, key, plain, actor, 0.0, epoch, GENESIS, "")
+
+
+def text(body: Mapping[str, Any]) -> str:
+    return canonical(body).decode()
+
+
+def row(made: Entry) -> dict[str, Any]:
+    fields = {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
+    return fields | {"update_id": fields.pop("update"), "body": text(made.body)}
+
+
+def entry(found: Row[Any]) -> Entry:
+    """Read a row, whose columns stand in the order of the entry's fields, unverified."""
+    fields = list(found)
+    try:
+        fields[_BODY] = json.loads(found.body)
+    except ValueError:
+        fields[_BODY] = {"unreadable": found.body}  # no seal fits: the audit says where it is
+    return Entry(*fields)
+
+
+def sound(found: Row[Any]) -> Entry:
+    """Read a row; one that is not what was sealed is never returned."""
+    made = entry(found)
+    if made.seal() != made.hash:
+        raise AlteredEntry(made.seq)
+    return made
+
+
+def chosen(update: str | None, model: str | None, kind: str | None) -> Select[Any]:
+    asked = {entries.c.update_id: update, entries.c.model: model, entries.c.kind: kind}
+    wheres = (column == value for column, value in asked.items() if value is not None)
+    return select(entries).where(*wheres).order_by(entries.c.seq)
+
+
+def walk(connection: Connection) -> Iterator[Entry]:
+    """Read the whole journal in order, unverified, a page in memory at a time."""
+    query = select(entries).order_by(entries.c.seq)
+    for found in connection.execution_options(yield_per=PAGE).execute(query):
+        yield entry(found)

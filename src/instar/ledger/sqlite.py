@@ -1,0 +1,181 @@
+"""SQLite as the ledger's database: how it is opened, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
+from sqlalchemy.engine import ExceptionContext
+
+from instar.core.errors import BackendError, InstarError, IntegrityError
+from instar.ledger import files
+from instar.ledger.sql import SqlJournal
+from instar.ledger.tables import SCHEMA_VERSION, meta, tables
+
+# Up to 3.51.2 two connections that write and checkpoint at once can corrupt a database in WAL
+# mode ("WAL-reset", fixed on 2026-03-13).
+WAL_IS_SAFE = (3, 51, 3)
+BUSY_S = 30.0
+
+
+class LedgerBusy(BackendError):
+    """Report that other writers kept the ledger locked for too long."""
+
+    code = "backend.ledger_busy"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the ledger within {BUSY_S:g} s", "other writers all that time", "try again"
+        )
+
+
+class LedgerFailed(BackendError):
+    """Report that the ledger's file could not be read or written."""
+
+    code = "backend.ledger"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            "a ledger that takes entries", problem, "look at its folder, space and rights"
+        )
+
+
+class LedgerDamaged(IntegrityError):
+    """Report a ledger whose file is broken."""
+
+    code = "integrity.ledger_damaged"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("a sound ledger file", problem, "restore it from a backup")
+
+
+class NewerLedger(BackendError):
+    """Refuse a ledger that a newer version of Instar has written."""
+
+    code = "backend.newer_ledger"
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"a ledger of schema {SCHEMA_VERSION} or older",
+            f"schema {version}",
+            "install the version of Instar that wrote it",
+        )
+
+
+def journal_mode(library: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
+    """Choose how SQLite keeps a transaction whole.
+
+    The rollback journal is truncated, not deleted: with `synchronous=FULL` SQLite forces the
+    truncation to the disk, but not the deletion, which a power cut could undo together with
+    the transaction that it committed.
+
+    Source:
+        sqlite.org, "PRAGMA synchronous" (EXTRA) and "The WAL-reset bug".
+    Example:
+        >>> journal_mode((3, 40, 1)), journal_mode((3, 51, 3))
+        ('TRUNCATE', 'WAL')
+    """
+    return "WAL" if library >= WAL_IS_SAFE else "TRUNCATE"
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    """Set up a new connection; transactions are begun by `_begin`, not by the driver."""
+    connection.isolation_level = None
+    for pragma in (
+        f"journal_mode={journal_mode()}",
+        "synchronous=FULL",
+        "mmap_size=0",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that will write takes the write lock at once: one that reads first and is
+    # upgraded later can fail halfway, and would have read what another is about to replace.
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+_MEANINGS: dict[int, Callable[[str], InstarError]] = {
+    sqlite3.SQLITE_BUSY: lambda _: LedgerBusy(),
+    sqlite3.SQLITE_LOCKED: lambda _: LedgerBusy(),
+    sqlite3.SQLITE_CORRUPT: LedgerDamaged,
+    sqlite3.SQLITE_NOTADB: LedgerDamaged,
+}
+
+
+def _meaning(context: ExceptionContext) -> InstarError | None:
+    """Say in our words what SQLite reports; what breaks a rule of ours stays as it is."""
+    error = context.original_exception
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None or isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+        return None
+    return _MEANINGS.get(code & 0xFF, LedgerFailed)(str(error))  # the low byte is the class
+
+
+def connect(path: Path) -> Engine:
+    """Open the ledger's database, or lay it down, with its folder, where there is none.
+
+    Raises:
+        LedgerDamaged: the file is no database, or its quick check fails.
+        NewerLedger: its schema is newer than this code.
+        LedgerFailed: the file cannot be opened.
+    """
+    try:
+        files.folder(path.parent)
+    except OSError as error:
+        raise LedgerFailed(error.strerror or type(error).__name__) from error
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_S})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", _meaning, retval=True)
+    try:
+        _check(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _check(engine: Engine) -> None:
+    with engine.connect().execution_options(reads=True) as connection:
+        problem = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if problem != "ok":
+            raise LedgerDamaged(str(problem))
+        laid = inspect(connection).has_table(meta.name)
+        version = connection.execute(select(meta.c.schema_version)).scalar_one() if laid else None
+    version = version or _lay(engine)
+    if version > SCHEMA_VERSION:
+        raise NewerLedger(version)
+
+
+def _lay(engine: Engine) -> int:
+    """Make the tables, unless another process was faster, and return their version."""
+    with engine.begin() as connection:
+        tables.create_all(connection)
+        if connection.execute(select(meta)).one_or_none() is None:
+            connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
+        return int(connection.execute(select(meta.c.schema_version)).scalar_one())
+
+
+class SqliteJournal(SqlJournal):
+    """Keep the journal in one SQLite file.
+
+    Example:
+        >>> import tempfile
+        >>> journal = SqliteJournal(Path(tempfile.mkdtemp()) / "ledger.db")
+        >>> entry = journal.append("note", {"text": "hi"}, update=None, model="demand", actor="ana")
+        >>> entry.seq, journal.verify()
+        (1, [])
+        >>> journal.close()
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(connect(path), clock)

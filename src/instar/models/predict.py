@@ -1,0 +1,57 @@
+"""Ask a network: logits, and the probabilities they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from instar.core.data import Task, TaskKind
+
+Floats: TypeAlias = NDArray[np.float32]
+Inputs: TypeAlias = Sequence[NDArray[Any]]
+
+
+def tensors(inputs: Inputs) -> tuple[torch.Tensor, ...]:
+    """Turn a network's call arguments into tensors; read-only arrays are copied."""
+    return tuple(torch.from_numpy(np.require(part, requirements="W")) for part in inputs)
+
+
+def logits(module: nn.Module, inputs: Inputs | Sequence[torch.Tensor], batch: int = 4096) -> Floats:
+    """Ask a network in evaluation mode, `batch` rows at a time.
+
+    Args:
+        inputs: The network's call arguments, each (n, ...), preprocessed.
+    Returns:
+        Logits, float32, shape (n, outputs).
+    """
+    parts = [x if isinstance(x, torch.Tensor) else tensors([x])[0] for x in inputs]
+    training = module.training
+    module.eval()
+    with torch.inference_mode():
+        starts = range(0, max(1, len(parts[0])), batch)
+        out = torch.cat([module(*(part[i : i + batch] for part in parts)) for i in starts])
+    module.train(training)
+    return cast(Floats, out.float().cpu().numpy())
+
+
+def probabilities(logits: Floats, task: Task) -> Floats:
+    """Turn logits (n, outputs) into what the bundle answers, float32 (n, k).
+
+    Binary: [1 - p, p]; multiclass: softmax, rows sum to 1; regression: the value itself.
+
+    Example:
+        >>> task = Task(TaskKind.BINARY, "late", ("no", "yes"))
+        >>> probabilities(np.zeros((1, 1), np.float32), task).tolist()
+        [[0.5, 0.5]]
+    """
+    out = torch.from_numpy(np.ascontiguousarray(logits))
+    if task.kind is TaskKind.BINARY:
+        out = torch.cat([torch.sigmoid(-out), torch.sigmoid(out)], dim=1)
+    elif task.kind is TaskKind.MULTICLASS:
+        out = torch.softmax(out, dim=1)
+    return cast(Floats, out.numpy())

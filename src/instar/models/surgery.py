@@ -1,0 +1,106 @@
+"""Take a network apart: its head, its top blocks, what is to stay as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import torch
+from torch import nn
+
+from instar.core.errors import InputError
+
+
+class NoHead(InputError):
+    """Refuse surgery on a network whose last layer is not a Linear one."""
+
+    code = "input.no_head"
+
+    def __init__(self, layers: Iterable[str]) -> None:
+        super().__init__(
+            "a network that ends in a Linear layer",
+            f"the layers {', '.join(layers) or 'none'}",
+            "end it with nn.Linear, or choose the strategy incremental or full",
+        )
+
+
+def blocks(module: nn.Module) -> tuple[str, ...]:
+    """Name the layers with parameters of their own, in the order in which they were declared.
+
+    Example:
+        >>> blocks(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
+        ('0', '2')
+    """
+    return tuple(
+        name
+        for name, layer in module.named_modules()
+        if any(p.requires_grad for p in layer.parameters(recurse=False))
+    )
+
+
+def head(module: nn.Module) -> str:
+    """Name the last Linear layer, the one that makes the logits.
+
+    Raises:
+        NoHead: there is none.
+    Example:
+        >>> head(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
+        '2'
+    """
+    linear: list[str] = [n for n, layer in module.named_modules() if isinstance(layer, nn.Linear)]
+    if not linear:
+        raise NoHead(blocks(module))
+    return linear[-1]
+
+
+def top(module: nn.Module, count: int) -> tuple[str, ...]:
+    """Name the last `count` layers with parameters: the head and what feeds it."""
+    return blocks(module)[-count:]
+
+
+def freeze(module: nn.Module, keep: Sequence[str]) -> None:
+    """Let only the named layers learn."""
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(owner(name) in keep)
+
+
+def owner(parameter: str) -> str:
+    """Name the layer that a parameter belongs to.
+
+    Example:
+        >>> owner("body.0.weight"), owner("scale")
+        ('body.0', '')
+    """
+    layer, _, _ = parameter.rpartition(".")
+    return layer
+
+
+def features(module: nn.Module, inputs: Sequence[torch.Tensor], batch: int = 4096) -> torch.Tensor:
+    """Compute what the head receives, in evaluation mode: float32, shape (n, width).
+
+    Raises:
+        NoHead: the head's output is not the network's answer, row for row.
+    """
+    name = head(module)
+    layer = cast(nn.Linear, module.get_submodule(name))
+    caught: list[torch.Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            starts = range(0, len(inputs[0]), batch)
+            answers = [module(*(part[i : i + batch] for part in inputs)) for i in starts]
+    finally:
+        hook.remove()
+        module.train(training)
+    found, out = torch.cat(caught), torch.cat(answers)
+    if found.dim() != 2 or len(found) != len(out) or not _answers(layer, found, out):
+        raise NoHead(blocks(module))
+    return found
+
+
+def _answers(layer: nn.Linear, found: torch.Tensor, out: torch.Tensor) -> bool:
+    with torch.no_grad():
+        made = layer(found)
+    return made.shape == out.shape and torch.allclose(made, out, rtol=1e-4, atol=1e-5)

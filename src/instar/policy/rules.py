@@ -1,0 +1,80 @@
+"""What settings must be together, beyond the bounds of each."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator
+
+from instar.core.data import Task
+from instar.core.policy import Policy
+from instar.policy.document import Document
+from instar.policy.schema import ImpossibleValue
+
+Mistake = tuple[str, str, object]  # key, what was wanted, what was got
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check(model: str, task: Task, policy: Policy, document: Document) -> None:
+    """Refuse the first setting that does not go with the others.
+
+    Raises:
+        ImpossibleValue: what does not fit.
+    """
+    for rule in RULES:
+        for key, wanted, got in rule(model, task, policy):
+            raise ImpossibleValue(key, wanted, got, document.origin(tuple(key.split("."))))
+
+
+def _name(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    # It stands in addresses and file names.
+    if not _NAME.fullmatch(model):
+        yield "model", "up to 64 of letters, digits, '.', '_', '-'", model
+
+
+def _columns(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    special = [name for name in (task.target, task.time, task.id) if name is not None]
+    if len(set(special)) < len(special):
+        yield "task", "different columns as target, time and id", special
+    for name in special:
+        if name in (*policy.data.ignore, *policy.data.features):
+            yield "data", f"columns other than {name!r} of the task", name
+    if both := sorted({*policy.data.ignore} & {*policy.data.features}):
+        yield "data.ignore", "columns that are no features", both[0]
+
+
+def _shares(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    shares = policy.admit.split.shares
+    if len(shares) != 3 or min(shares) <= 0 or not math.isclose(sum(shares), 1, abs_tol=1e-9):
+        yield "policy.admit.split.shares", "three shares above 0 that sum to 1", shares
+
+
+def _split(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    split = policy.admit.split
+    if split.how == "time" and task.time is None:
+        yield "policy.admit.split.how", "a task.time to split by, or another way", split.how
+    if (split.how == "group") != (split.group is not None):
+        yield "policy.admit.split.group", "a column if, and only if, how is group", split.group
+
+
+def _metrics(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    for name, rule in policy.validate.metrics.items():
+        if rule.min is not None and rule.max is not None and rule.min > rule.max:
+            yield f"policy.validate.metrics.{name}.min", f"at most max, {rule.max:g},", rule.min
+
+
+def _steps(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    shares = [step.share for step in policy.release.steps]
+    if any(later <= earlier for earlier, later in itertools.pairwise(shares)):
+        yield "policy.release.steps", "shares that grow from step to step", shares
+
+
+RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
+    _name,
+    _columns,
+    _shares,
+    _split,
+    _metrics,
+    _steps,
+)

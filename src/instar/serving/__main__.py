@@ -1,0 +1,5 @@
+"""`python -m instar.serving`."""
+
+from instar.serving.gateway import main
+
+main()

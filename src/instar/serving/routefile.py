@@ -1,0 +1,105 @@
+"""The wanted state of the gateway: one file with one route, replaced as a whole.
+
+Whoever moves traffic writes `serve/route.json`; the gateway follows it. So traffic can be moved
+while the gateway is down, and the gateway starts without anything else. `serve/last_good.json`
+is the gateway's own note of the last route that it could put in force.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from instar.core.codec import decode, encode
+from instar.core.digest import canonical
+from instar.core.errors import BackendError, IntegrityError
+from instar.core.tools import Route
+from instar.ledger import files
+from instar.serving.routing import check
+
+ROUTE = "route.json"
+LAST_GOOD = "last_good.json"
+GATEWAY = "gateway.json"
+
+
+class NoRoute(BackendError):
+    """Report that nobody was given traffic yet."""
+
+    code = "backend.no_route"
+
+    def __init__(self) -> None:
+        super().__init__("a route", "none so far", "adopt a champion first")
+
+
+class BrokenRoute(IntegrityError):
+    """Refuse a route file that is not one."""
+
+    code = "integrity.broken_route"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a route in {name}", "something else", "move the traffic again")
+
+
+class StaleRoute(BackendError):
+    """Refuse a route that is older than the one in the file: somebody else moved the traffic."""
+
+    code = "backend.stale_route"
+    retryable = True
+
+    def __init__(self, known: int, got: int) -> None:
+        super().__init__(
+            f"a generation after {known}", str(got), "look at the route again, then move"
+        )
+
+
+def folder(root: Path) -> Path:
+    """Return the folder of the gateway's files, made if need be."""
+    with files.mapped():
+        place = root / "serve"
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+
+def read(root: Path, name: str = ROUTE) -> Route | None:
+    """Read a route; None where there is none.
+
+    Raises:
+        BrokenRoute: the file does not hold a route.
+    """
+    try:
+        return decode(Route, json.loads((root / "serve" / name).read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, IntegrityError, AttributeError) as error:
+        raise BrokenRoute(name) from error
+
+
+def write(root: Path, route: Route, name: str = ROUTE) -> None:
+    """Replace the route, atomically and durably.
+
+    Raises:
+        StaleRoute: the file's generation is not older.
+        BadRoute: the route contradicts itself.
+    """
+    check(route)
+    with _alone(root):
+        known = read(root, name)
+        if known and known.generation >= route.generation:
+            raise StaleRoute(known.generation, route.generation)
+        keep(root, name, canonical(encode(route)))
+
+
+def keep(root: Path, name: str, data: bytes) -> None:
+    """Replace one of the gateway's files, atomically and durably."""
+    with files.mapped():
+        files.settle(files.write(folder(root), [data]), folder(root) / name)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    with (folder(root) / "route.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

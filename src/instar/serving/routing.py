@@ -1,0 +1,77 @@
+"""Who answers whom: a hash of the unit picks one of 10,000 buckets, the route owns them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from instar.core.errors import InputError
+from instar.core.tools import Route
+
+BUCKETS = 10_000
+
+
+class BadRoute(InputError):
+    """Refuse a route that cannot be put in force."""
+
+    code = "input.bad_route"
+
+    def __init__(self, wanted: str, got: str) -> None:
+        super().__init__(wanted, got, "write the route again")
+
+
+class Router:
+    """Assign units to versions.
+
+    The first challenger owns the buckets from 0 up, a second one those from 9,999 down, the
+    champion what lies between: a growing share only takes buckets from the champion. The same
+    unit gets the same version for as long as the salt and its bucket's owner stay.
+
+    Example:
+        >>> route = Route("m", 1, {"old": 0.9, "new": 0.1}, {"old": "a", "new": "b"}, "old", "s")
+        >>> router = Router(route)
+        >>> router.version("customer 7") == router.version("customer 7")
+        True
+        >>> sum(router.version(str(unit)) == "new" for unit in range(20_000))
+        20...
+    """
+
+    def __init__(self, route: Route) -> None:
+        check(route)
+        self._seed = hashlib.blake2b(f"{route.salt}\0".encode(), digest_size=8)
+        self._owners = _owners(route)
+
+    def version(self, unit: str) -> str:
+        """Name the version that answers a unit."""
+        return self._owners[self.bucket(unit)]
+
+    def bucket(self, unit: str) -> int:
+        """Hash a unit into 0..9,999; BLAKE2b, for CRC is off by 3 sigma on running numbers."""
+        seen = self._seed.copy()
+        seen.update(unit.encode(errors="surrogatepass"))
+        return int.from_bytes(seen.digest(), "big") % BUCKETS
+
+
+def check(route: Route) -> None:
+    """Refuse a route that contradicts itself.
+
+    Raises:
+        BadRoute: shares do not sum to 1, or a version has no manifest.
+    """
+    if any(not 0 <= share <= 1 for share in route.shares.values()):
+        raise BadRoute("shares from 0 to 1", str(dict(route.shares)))
+    if abs(sum(route.shares.values()) - 1) > 1 / BUCKETS:
+        raise BadRoute("shares that sum to 1", str(dict(route.shares)))
+    if len([v for v, share in route.shares.items() if share and v != route.champion]) > 2:
+        raise BadRoute("at most two versions beside the champion", str(len(route.shares)))
+    for version in (route.champion, *route.shares, *route.warm):
+        if version not in route.manifests:
+            raise BadRoute(f"a manifest for {version}", "none")
+
+
+def _owners(route: Route) -> tuple[str, ...]:
+    sizes = {v: round(share * BUCKETS) for v, share in route.shares.items() if share}
+    challengers = [version for version in sizes if version != route.champion]
+    first = [challengers[0]] * sizes[challengers[0]] if challengers else []
+    second = [challengers[1]] * sizes[challengers[1]] if len(challengers) > 1 else []
+    between = BUCKETS - len(first) - len(second)
+    return (*first, *[route.champion] * between, *second)

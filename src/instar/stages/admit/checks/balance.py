@@ -1,0 +1,35 @@
+"""Compare how frequent the classes are."""
+
+from __future__ import annotations
+
+from instar.core.data import TaskKind
+from instar.core.finding import Finding, Verdict
+from instar.stages.admit.evidence import Evidence
+from instar.stages.admit.pictures import bars
+from instar.stages.admit.words import share
+
+
+def balance(evidence: Evidence) -> list[Finding]:
+    """Hold the difference between the largest and the smallest class share against the limit."""
+    if evidence.task.kind is TaskKind.REGRESSION:
+        return []
+    labels = evidence.labelled[evidence.task.target]
+    shares = dict.fromkeys(evidence.task.classes, 0.0)
+    shares |= {name: rows / len(labels) for name, rows in labels.value_counts().iter_rows()}
+    most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+    apart, limit = shares[most] - shares[least], evidence.policy.balance
+    good = apart <= limit
+    return [
+        Finding(
+            "balance",
+            Verdict.PASS if good else Verdict.FAIL,
+            f"{share(shares[most])} of the labels are {most!r}, {share(shares[least])} "
+            f"{least!r}: {100 * apart:.3g} points apart, limit {100 * limit:.3g}",
+            measured=apart,
+            limit=limit,
+            n=len(labels),
+            passes_if="" if good else f"more rows of {least!r}, or a higher admit.balance",
+            enforced=evidence.policy.balance_enforced,
+            picture=bars({name: 100 * value for name, value in shares.items()}, None, "%"),
+        )
+    ]

@@ -1,0 +1,137 @@
+"""Gather what the planner decides on: the champion, its rows, and how it does on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from instar.core.data import Snapshot, Task, TaskKind
+from instar.core.errors import InputError
+from instar.core.finding import Interval
+from instar.core.policy import PlanPolicy
+from instar.core.records import Admission, ModelVersion
+from instar.core.tools import Tools
+from instar.data import preprocessing as prepare
+from instar.data import snapshot
+from instar.data.split import sample
+from instar.models import build, predict, weights
+from instar.stats.bootstrap import Estimate, bootstrap
+from instar.stats.metrics import METRICS, Metric, primary
+
+RESAMPLES, LEVEL = 300, 0.95
+
+
+class NothingAdmitted(InputError):
+    """Refuse to plan where the data gate let nothing through."""
+
+    code = "input.nothing_admitted"
+
+    def __init__(self) -> None:
+        super().__init__("rows that the data gate admitted", "none", "mend the data first")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Rows as the champion sees them: its call arguments, each (n, ...), and labels (n,)."""
+
+    inputs: tuple[torch.Tensor, ...]
+    labels: NDArray[np.float32] | NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The champion's network; shuffled rows: fresh, learnt from, and held against."""
+
+    task: Task
+    net: nn.Module
+    fresh: Seen
+    old: Seen
+    holdout: Seen | None
+    seed: int
+
+    @property
+    def metric(self) -> Metric:
+        return METRICS[primary(self.task.kind)]
+
+    def scores(self, logits: predict.Floats) -> predict.Floats:
+        return predict.probabilities(logits, self.task)
+
+    def right(self, logits: predict.Floats, labels: NDArray[np.generic]) -> NDArray[np.bool_]:
+        """Tell which rows are answered right; none are, or all, for a regression."""
+        if self.task.kind is TaskKind.REGRESSION:
+            return np.zeros(len(labels), bool)
+        right: NDArray[np.bool_] = self.scores(logits).argmax(axis=1) == labels
+        return right
+
+
+def gather(
+    champion: ModelVersion, admission: Admission, policy: PlanPolicy, tools: Tools
+) -> Evidence:
+    """Read at most `2 * policy.probe_rows` fresh rows, and as many old and held-out ones.
+
+    Raises:
+        NothingAdmitted: the data gate let nothing through.
+        InputError: the champion's network cannot be built, or its weights do not fit it.
+    """
+    if admission.split is None:
+        raise NothingAdmitted
+    how = champion.preprocessing
+    net = build.build(champion.network, how.inputs(champion.task.outputs), tools.project)
+    weights.load(net, tools.artifacts.read(champion.weights))
+
+    def seen(*snapshots: Snapshot) -> Seen:
+        frame = snapshot.load_all(snapshots, tools.artifacts)
+        drawn = sample(frame, 2 * policy.probe_rows, tools.seed)
+        drawn = drawn.sample(fraction=1.0, shuffle=True, seed=tools.seed)
+        return _seen(drawn, champion)
+
+    old = (champion.replay,) if champion.replay else champion.train
+    return Evidence(
+        task=champion.task,
+        net=net.eval(),
+        fresh=seen(admission.split.train),
+        old=seen(*old),
+        holdout=seen(*champion.holdout) if champion.holdout else None,
+        seed=tools.seed,
+    )
+
+
+def _seen(frame: pl.DataFrame, champion: ModelVersion) -> Seen:
+    inputs = prepare.inputs(frame, champion.preprocessing)
+    return Seen(predict.tensors(inputs), prepare.labels(frame, champion.task))
+
+
+def drop(evidence: Evidence) -> Estimate | None:
+    """Measure how much worse the champion is on fresh rows than on its holdout.
+
+    Points of the primary metric as a fraction, positive where it fell; None without a holdout.
+    """
+    if evidence.holdout is None:
+        return None
+    before, now = (_bound(evidence, rows) for rows in (evidence.holdout, evidence.fresh))
+    metric = evidence.metric
+    fell = -float(metric.gain(np.array(before.value), np.array(now.value), before.value))
+    unit = max(abs(before.value), 1e-12) if metric.relative else 1.0
+    error = float(np.hypot(before.error, now.error)) / unit
+    reach = 1.96 * error
+    return Estimate(fell, Interval(fell - reach, fell + reach, LEVEL), error, now.n)
+
+
+def _bound(evidence: Evidence, rows: Seen) -> Estimate:
+    scores = evidence.scores(predict.logits(evidence.net, rows.inputs))
+    return bootstrap(
+        evidence.metric,
+        scores,
+        rows.labels,
+        resamples=RESAMPLES,
+        level=LEVEL,
+        seed=evidence.seed,
+    )

@@ -1,0 +1,81 @@
+"""Comparison: live quality, candidate against the champion beside it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from instar.core.finding import Comparison, Finding, Interval, Verdict
+from instar.core.policy import ReleasePolicy
+from instar.stages.release.evidence import Evidence
+from instar.stats.effect_sequence import Effect, effect_sequence
+
+
+def quality(evidence: Evidence, policy: ReleasePolicy, alpha: float) -> Finding:
+    """Ask whether the candidate's answers are worse than the champion's at the same time.
+
+    FAIL: proof that they are worse, at any labels. INCONCLUSIVE: fewer labels than the step asks
+    for, or a loss beyond the margin that is not proven yet. A step that asks for no labels does
+    not wait for this gate.
+    """
+    answers = evidence.answers
+    effect = effect_sequence(answers.loss, answers.candidate, answers.share, alpha=alpha)
+    answer = _answer(effect, policy.quality_margin)
+    n = int(answers.candidate.sum())
+    verdict = _verdict(evidence, effect, answer, policy.quality_margin)
+    needed = effect.needed(policy.quality_margin) if answer is Comparison.CANNOT_TELL else None
+    return Finding(
+        code="quality",
+        verdict=verdict,
+        message=f"{evidence.quality}: {-effect.value:+.4f} against the champion at the same time, "
+        f"{answer.value}",
+        measured=-effect.value,
+        limit=-policy.quality_margin,
+        unit=evidence.quality,
+        interval=Interval(-effect.interval.high, -effect.interval.low, effect.interval.level),
+        n=n,
+        answer=answer,
+        passes_if=_passes_if(verdict, evidence, policy.quality_margin),
+        labels_needed=math.ceil(n * (needed - 1)) if needed else None,
+        enforced=evidence.step.labels > 0 or verdict is Verdict.FAIL,
+        picture=_picture(effect, policy.quality_margin),
+    )
+
+
+def _answer(effect: Effect, margin: float) -> Comparison:
+    if effect.interval.low > 0:
+        return Comparison.WORSE
+    if effect.interval.high < 0:
+        return Comparison.BETTER
+    return Comparison.NOT_WORSE if effect.interval.high < margin else Comparison.CANNOT_TELL
+
+
+def _verdict(evidence: Evidence, effect: Effect, answer: Comparison, margin: float) -> Verdict:
+    if answer is Comparison.WORSE:
+        return Verdict.FAIL
+    open_still = answer is Comparison.CANNOT_TELL and effect.value > margin
+    if evidence.labels < evidence.step.labels or open_still:
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASS
+
+
+def _passes_if(verdict: Verdict, evidence: Evidence, margin: float) -> str:
+    if verdict is Verdict.FAIL:
+        return "answers no worse than the champion's"
+    if (lacking := evidence.step.labels - evidence.labels) > 0:
+        return f"{lacking:,} more labels"
+    return "" if verdict is Verdict.PASS else f"a loss of at most {margin:g}"
+
+
+def _picture(effect: Effect, margin: float) -> dict[str, Any]:
+    row = {
+        "label": "candidate - champion",
+        "value": _short(-effect.value),
+        "low": _short(-effect.interval.high),
+        "high": _short(-effect.interval.low),
+    }
+    return {"kind": "intervals", "rows": [row], "zero": 0, "limit": -margin, "unit": ""}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")

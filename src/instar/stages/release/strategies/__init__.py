@@ -1,0 +1,15 @@
+"""How traffic moves: a strategy turns the policy into the steps of this release."""
+
+from instar.core.family import Family
+from instar.stages.release.strategies.all_at_once import all_at_once
+from instar.stages.release.strategies.blue_green import blue_green
+from instar.stages.release.strategies.canary import Strategy, canary
+
+STRATEGIES: Family[Strategy] = Family(
+    "release_strategy",
+    {
+        "canary": canary,
+        "blue_green": blue_green,
+        "all_at_once": all_at_once,
+    },
+)

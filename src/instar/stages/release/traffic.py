@@ -1,0 +1,96 @@
+"""The moves: every route that a release writes, and the one way back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from instar.core.records import Bundle, ModelVersion
+from instar.core.tools import Route, Traffic
+
+
+def rollback(traffic: Traffic, champion: ModelVersion) -> float:
+    """Give all traffic to a version; the way back of a release, by itself or by hand.
+
+    It may be called at any time and as often as one likes. The versions that served stay warm.
+    Nothing is asked of them: the way back does not depend on whether they can be loaded.
+
+    Returns:
+        Seconds until the last request went elsewhere.
+    Raises:
+        BackendError: nobody says that the traffic has moved. The gateway moves it as soon as it
+            sees the route, so calling again is all there is to do.
+    """
+    route = traffic.route()
+    names = dict.fromkeys((route.champion, *route.shares, *route.warm))
+    warm = tuple(name for name in names if name != champion.name)
+    manifests = {name: route.manifests[name] for name in warm}
+    home = replace(
+        route,
+        generation=route.generation + 1,
+        shares={champion.name: 1.0},
+        manifests={**manifests, champion.name: champion.bundle.manifest},
+        champion=champion.name,
+        warm=warm,
+    )
+    return traffic.move(home)
+
+
+def begin(traffic: Traffic, champion: ModelVersion, candidate: Bundle) -> float:
+    """Load and warm the candidate without traffic, then rehearse the way back.
+
+    The salt is the candidate's name: other people meet another candidate first.
+
+    Returns:
+        Seconds that the way back took.
+    """
+    route = traffic.route()
+    # What the last promotion keeps warm stays so: the way back from the champion is still open.
+    kept = [name for name in route.warm if name == champion.parent]
+    manifests = {name: route.manifests[name] for name in kept}
+    traffic.move(
+        Route(
+            model=route.model,
+            generation=route.generation + 1,
+            shares={champion.name: 1.0},
+            manifests={**manifests, **_manifests(champion, candidate)},
+            champion=champion.name,
+            salt=candidate.version,
+            warm=(candidate.version, *kept),
+        )
+    )
+    return rollback(traffic, champion)
+
+
+def share(traffic: Traffic, champion: ModelVersion, candidate: Bundle, part: float) -> Route:
+    """Give the candidate its share, a fraction; return the route in force."""
+    route = traffic.route()
+    split = {champion.name: 1 - part, candidate.version: part}
+    moved = replace(
+        route,
+        generation=route.generation + 1,
+        shares={name: size for name, size in split.items() if size},
+        manifests={**route.manifests, **_manifests(champion, candidate)},
+        champion=champion.name,
+        warm=tuple(dict.fromkeys((candidate.version, champion.name, *route.warm))),
+    )
+    traffic.move(moved)
+    return moved
+
+
+def finish(traffic: Traffic, champion: ModelVersion, candidate: Bundle) -> Route:
+    """Make the candidate the champion of the route; the old one stays warm."""
+    route = traffic.route()
+    moved = replace(
+        route,
+        generation=route.generation + 1,
+        shares={candidate.version: 1.0},
+        manifests=_manifests(champion, candidate),
+        champion=candidate.version,
+        warm=(champion.name,),
+    )
+    traffic.move(moved)
+    return moved
+
+
+def _manifests(champion: ModelVersion, candidate: Bundle) -> dict[str, str]:
+    return {champion.name: champion.bundle.manifest, candidate.version: candidate.manifest}

@@ -1,0 +1,151 @@
+"""Training: from the champion's weights, or from none, to the candidate's."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+import torch
+from torch import nn
+
+from instar.core.data import Snapshot
+from instar.core.finding import Finding, worst
+from instar.core.policy import TrainPolicy
+from instar.core.records import Admission, Cost, Epoch, ModelVersion, Plan, Request, Training
+from instar.core.tools import Tools
+from instar.models import predict, weights
+from instar.stages.train import course, health, loop, rows, sample
+from instar.stages.train.loop import Course, Run, State
+from instar.stages.train.methods import METHODS
+from instar.stages.train.methods.part import Part
+from instar.stages.train.start import Start, lay
+from instar.stages.train.strategies import STRATEGIES
+from instar.stages.train.strategies.route import Case, Route
+
+
+def train(
+    request: Request,
+    champion: ModelVersion,
+    admission: Admission,
+    plan: Plan,
+    *,
+    policy: TrainPolicy,
+    tools: Tools,
+) -> Training:
+    """Train the candidate as the plan says.
+
+    The same inputs and seed give the same weights on a CPU, also where a run was cut off and goes
+    on from its checkpoint in `tools.scratch`. A training that fails is a finding.
+
+    Raises:
+        UnknownName: the plan or the policy names a strategy, loss, ... that does not exist.
+        InputError: the network cannot be built, or the champion's weights do not fit it.
+    """
+    began = (time.process_time(), tools.clock.monotonic())
+    fresh = admission.split.train.rows if admission.split else 0
+    old = sum(part.rows for part in champion.train)
+    route = STRATEGIES[plan.strategy](Case(champion.recipe, fresh, old), policy)
+    with _threads(policy.threads):
+        start = lay(request, champion, admission, scratch=route.scratch, policy=policy, tools=tools)
+        parts = [METHODS[name](start.ground, policy) for name in route.methods]
+        way = course.chart(request.task, route, parts, policy, tools.seed)
+        keeper = course.keeper(request, champion, start, route, policy, tools)
+        run = loop.fit(
+            start.net,
+            _joined(start, parts),
+            len(start.learn),
+            start.ground.valid,
+            way,
+            groups=course.groups(start.net, route),
+            keeper=keeper,
+            tell=lambda epoch: _tell(tools, epoch, way.epochs),
+        )
+        findings = health.findings(run, _loss_on_training_rows(start, run, way))
+        state, more = _finished(start.net, run, parts)
+        replay, replay_logits = _sampled(champion, start, state, policy, tools)
+    return Training(
+        verdict=worst(findings),
+        findings=(*findings, *more),
+        weights=tools.artifacts.put(weights.save(state)),
+        preprocessing=start.preprocessing,
+        schema=start.schema,
+        train=start.train,
+        strategy=plan.strategy,
+        recipe=_carried(champion, route),
+        history=tuple(run.history),
+        changes=weights.compare(start.ground.champion, state),
+        steps=run.steps,
+        passes=run.passes,
+        replay=replay,
+        replay_logits=replay_logits,
+        cost=_cost(*began, tools),
+    )
+
+
+def _joined(start: Start, parts: Sequence[Part]) -> rows.Rows:
+    data = start.learn
+    for part in parts:
+        data = rows.join(data, part.rows) if part.rows is not None else data
+    return data
+
+
+def _tell(tools: Tools, epoch: Epoch, epochs: int) -> None:
+    note = f"loss {epoch.loss:.4f}, validation {epoch.valid_loss:.4f} ({epoch.metric:.4f})"
+    tools.progress("train", epoch.epoch, epochs, note)
+
+
+def _loss_on_training_rows(start: Start, run: Run, way: Course) -> float:
+    """Measure the best epoch on as many training rows as there are validation rows."""
+    count = min(len(start.learn), len(start.ground.valid))
+    some = start.learn.take(torch.linspace(0, len(start.learn) - 1, count).long())
+    start.net.load_state_dict(run.best)
+    loss, _ = loop.judge(start.net, some, way)
+    return loss
+
+
+def _finished(net: nn.Module, run: Run, parts: Sequence[Part]) -> tuple[State, list[Finding]]:
+    state, findings = run.best, []
+    for part in parts:
+        if part.finish and not run.broken:
+            state, finding = part.finish(net, state)
+            findings.append(finding)
+    return state, findings
+
+
+def _sampled(
+    champion: ModelVersion, start: Start, state: State, policy: TrainPolicy, tools: Tools
+) -> tuple[Snapshot, str] | tuple[None, None]:
+    """Draw the successor's replay sample, and ask it for its logits there."""
+    old = sum(part.rows for part in champion.train)
+    wanted = sample.size(old + start.fresh.height, policy)
+    if wanted == 0:
+        return None, None
+    seen: pl.DataFrame = sample.refresh(start.replay, old, start.fresh, wanted, tools.seed)
+    start.net.load_state_dict(state)
+    own = rows.of(seen, start.preprocessing, start.ground.task)
+    logits = predict.logits(start.net, own.inputs)
+    return sample.keep(seen, logits, start.schema, start.ground.task.time, tools.artifacts)
+
+
+def _carried(champion: ModelVersion, route: Route) -> Mapping[str, float]:
+    """Hand the recipe on; an update is no measure for the next one, a full training is."""
+    own = {"lr": route.recipe.lr, "batch": route.recipe.batch, "epochs": route.recipe.epochs}
+    return own if route.scratch else dict(champion.recipe)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _cost(cpu: float, wall: float, tools: Tools) -> Cost:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Cost(time.process_time() - cpu, tools.clock.monotonic() - wall, peak)

@@ -1,0 +1,249 @@
+"""The training loop, read top to bottom.
+
+Tensors are held once; a batch is a slice of shuffled row numbers. Nothing leaves the tensors
+within an epoch: losses and gradient norms are gathered and read at its end, when the validation
+rows are asked and the checkpoint is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import nn
+
+from instar.core.records import Epoch
+from instar.core.tools import Clock
+from instar.models.predict import Floats, logits
+from instar.stages.train import checkpoint
+from instar.stages.train.flat import Flat
+from instar.stages.train.losses import Loss
+from instar.stages.train.optimizers import Rule
+from instar.stages.train.rows import Rows
+from instar.stages.train.schedules import Schedule
+
+State: TypeAlias = dict[str, torch.Tensor]
+Term: TypeAlias = Callable[[torch.Tensor, Rows, torch.Tensor], torch.Tensor]
+"""A second loss: (logits (b, k), all rows, the batch's places (b,)) -> scalar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Say how to train.
+
+    `lr` is the peak rate, `batch` fresh rows a step, `replay_ratio` replayed rows per fresh one.
+    `metric` maps logits (n, k) and labels to the number that the history shows.
+    """
+
+    rule: Rule
+    schedule: Schedule
+    loss: Loss
+    terms: tuple[Term, ...]
+    metric: Callable[[Floats, torch.Tensor], float]
+    lr: float
+    batch: int
+    epochs: int
+    replay_ratio: float
+    weight_decay: float
+    patience: int
+    clip: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that learn at `scale` times the peak rate."""
+
+    parameters: Sequence[nn.Parameter]
+    scale: float = 1.0
+
+
+@dataclass(slots=True)
+class Run:
+    """Where the training stands: all that is carried from one epoch to the next."""
+
+    epoch: int = 0
+    best: State = field(default_factory=dict)
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    first_loss: float = math.inf
+    history: list[Epoch] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    steps: int = 0
+    passes: int = 0
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Write a checkpoint at the end of an epoch, at most every `every_s` seconds."""
+
+    folder: Path
+    key: str
+    clock: Clock
+    every_s: float
+
+
+def fit(
+    net: nn.Module,
+    rows: Rows,
+    fresh: int,
+    valid: Rows,
+    course: Course,
+    *,
+    groups: Sequence[Group],
+    keeper: Keeper,
+    tell: Callable[[Epoch], None],
+) -> Run:
+    """Train until the course ends or the validation loss has stopped falling.
+
+    The first `fresh` rows are gone through once an epoch; the rest are drawn to accompany them.
+    The best epoch's weights end up in `Run.best`; those at the start count as epoch 0. A loss
+    that is no number ends the training with `Run.broken` set.
+
+    Args:
+        net: Trained in place.
+        rows: Fresh rows first, then replayed ones.
+        groups: The network's parameters with their shares of the peak rate.
+    """
+    flat = Flat([group.parameters for group in groups])
+    slots = [{"params": [t], "scale": g.scale} for t, g in zip(flat.tensors, groups, strict=True)]
+    optimizer = course.rule(slots, course.lr, course.weight_decay)
+    steps = math.ceil(fresh / course.batch)
+    with _own_randomness(course.seed) as order:
+        run = _resume(keeper, net, optimizer, order) or _begin(net, valid, course)
+        saved = keeper.clock.monotonic()
+        while run.epoch < course.epochs and run.epoch - run.best_epoch < course.patience:
+            net.train()
+            losses, norms = [], torch.zeros(steps)
+            for step, i in enumerate(batches(order, fresh, len(rows), course)):  # i: (b,)
+                rate = course.lr * course.schedule((run.epoch + step / steps) / course.epochs)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group["scale"]
+                out = net(*[part[i] for part in rows.inputs])  # (b, k)
+                loss = course.loss(out, rows.labels[i])  # ()
+                losses.append(loss.detach())
+                for term in course.terms:
+                    loss = loss + term(out, rows, i)  # ()
+                flat.clear()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                flat.clip(course.clip, norms[step])
+                optimizer.step()
+                run.passes += len(i)
+            run.epoch += 1
+            run.steps += steps
+            run.norms += norms.tolist()
+            _look(
+                run,
+                net,
+                valid,
+                course,
+                torch.stack(losses).mean().item(),
+                norms.mean().item(),
+                rate,
+            )
+            tell(run.history[-1])
+            if run.broken:
+                break
+            if keeper.clock.monotonic() - saved >= keeper.every_s:
+                _keep(keeper, run, net, optimizer, order)
+                saved = keeper.clock.monotonic()
+    return run
+
+
+def batches(
+    order: torch.Generator, fresh: int, rows: int, course: Course
+) -> Iterator[torch.Tensor]:
+    """Deal all fresh rows into equal batches, each joined by its share of the replayed ones.
+
+    Replayed rows are used up before one comes twice.
+    """
+    replayed = rows - fresh
+    share = round(course.batch * course.replay_ratio) if replayed else 0
+    steps = math.ceil(fresh / course.batch)
+    dealt = torch.randperm(fresh, generator=order).tensor_split(steps)
+    decks = math.ceil(steps * share / replayed) if share else 0
+    drawn = [fresh + torch.randperm(replayed, generator=order) for _ in range(decks)]
+    replay = torch.split(torch.cat(drawn), share) if drawn else ()
+    for step, batch in enumerate(dealt):
+        yield torch.cat([batch, replay[step]]) if replay else batch
+
+
+def judge(net: nn.Module, valid: Rows, course: Course) -> tuple[float, float]:
+    """Measure loss and metric on rows, in evaluation mode."""
+    out = logits(net, valid.inputs)  # (n, k)
+    return course.loss(torch.from_numpy(out), valid.labels).item(), course.metric(out, valid.labels)
+
+
+def _begin(net: nn.Module, valid: Rows, course: Course) -> Run:
+    loss, _ = judge(net, valid, course)
+    loss = loss if math.isfinite(loss) else math.inf
+    return Run(best=_copy(net), best_loss=loss, first_loss=loss)
+
+
+def _look(
+    run: Run, net: nn.Module, valid: Rows, course: Course, loss: float, norm: float, rate: float
+) -> None:
+    valid_loss, metric = judge(net, valid, course)
+    run.history.append(Epoch(run.epoch, loss, valid_loss, metric, rate, norm))
+    run.broken = not (math.isfinite(loss) and math.isfinite(valid_loss))
+    if valid_loss < run.best_loss:
+        run.best, run.best_epoch, run.best_loss = _copy(net), run.epoch, valid_loss
+
+
+def _copy(net: nn.Module) -> State:
+    return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+
+
+@contextlib.contextmanager
+def _own_randomness(seed: int) -> Iterator[torch.Generator]:
+    """Seed dropout and the like, lend a generator for the order of rows, leave no trace."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)
+
+
+_CARRIED = ("epoch", "best_epoch", "best_loss", "first_loss", "norms", "steps", "passes")
+
+
+def _keep(
+    keeper: Keeper,
+    run: Run,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+) -> None:
+    random = {"torch": torch.get_rng_state(), "order": order.get_state()}
+    parts: dict[str, Mapping[str, torch.Tensor]] = {
+        "net": net.state_dict(),
+        "best": run.best,
+        "optimizer": checkpoint.pack(optimizer),
+        "random": random,
+    }
+    tensors = {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
+    plain = {name: getattr(run, name) for name in _CARRIED}
+    plain["history"] = [
+        [e.epoch, e.loss, e.valid_loss, e.metric, e.lr, e.gradient_norm] for e in run.history
+    ]
+    checkpoint.save(keeper.folder, checkpoint.Checkpoint(keeper.key, tensors, plain))
+
+
+def _resume(
+    keeper: Keeper, net: nn.Module, optimizer: torch.optim.Optimizer, order: torch.Generator
+) -> Run | None:
+    kept = checkpoint.load(keeper.folder, keeper.key)
+    if kept is None:
+        return None
+    net.load_state_dict(kept.part("net"))
+    checkpoint.unpack(optimizer, kept.part("optimizer"))
+    random = kept.part("random")
+    torch.set_rng_state(random["torch"])
+    order.set_state(random["order"])
+    carried = {name: kept.plain[name] for name in _CARRIED}
+    history = [Epoch(*line) for line in kept.plain["history"]]
+    return Run(best=kept.part("best"), history=history, **carried)

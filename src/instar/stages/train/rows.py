@@ -1,0 +1,67 @@
+"""Rows as tensors, held once; a batch is a slice of shuffled row numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+import torch
+
+from instar.core.data import Preprocessing, Task, TaskKind
+from instar.data import preprocessing as prepare
+from instar.models.predict import tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Hold a network's call arguments, each (n, ...), and labels.
+
+    Labels are int64 (n,) class places for a multiclass task, else float32 (n, 1). `teacher` are
+    the champion's logits (n, k), and `trust` (n,) how far its answer counts, from 0.
+    """
+
+    inputs: tuple[torch.Tensor, ...]
+    labels: torch.Tensor
+    teacher: torch.Tensor | None = None
+    trust: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, places: torch.Tensor) -> Rows:
+        """Copy the rows at `places`, int64 (m,)."""
+        return Rows(
+            tuple(part[places] for part in self.inputs),
+            self.labels[places],
+            None if self.teacher is None else self.teacher[places],
+            None if self.trust is None else self.trust[places],
+        )
+
+
+def of(frame: pl.DataFrame, preprocessing: Preprocessing, task: Task) -> Rows:
+    """Read a table's rows through the preprocessing."""
+    labels = torch.tensor(prepare.labels(frame, task))
+    if task.kind is not TaskKind.MULTICLASS:
+        labels = labels.float()[:, None]
+    return Rows(tensors(prepare.inputs(frame, preprocessing)), labels)
+
+
+def join(first: Rows, second: Rows) -> Rows:
+    """Put rows below each other; where only one side has a teacher, the other trusts nobody."""
+    inputs = tuple(torch.cat(pair) for pair in zip(first.inputs, second.inputs, strict=True))
+    joined = Rows(inputs, torch.cat([first.labels, second.labels]))
+    teacher = first.teacher if first.teacher is not None else second.teacher
+    if teacher is None:
+        return joined
+    sides = [_taught(side, teacher.shape[1]) for side in (first, second)]
+    return replace(
+        joined,
+        teacher=torch.cat([teacher for teacher, _ in sides]),
+        trust=torch.cat([trust for _, trust in sides]),
+    )
+
+
+def _taught(rows: Rows, outputs: int) -> tuple[torch.Tensor, torch.Tensor]:
+    if rows.teacher is None:
+        return torch.zeros(len(rows), outputs), torch.zeros(len(rows))
+    return rows.teacher, torch.ones(len(rows)) if rows.trust is None else rows.trust

@@ -1,0 +1,125 @@
+"""Validate: judge the sealed candidate against the champion, gate by gate."""
+
+from __future__ import annotations
+
+import functools
+import resource
+import time
+
+import polars as pl
+from torch import nn
+
+from instar.bundle.runtime import ServedBundle
+from instar.core.errors import InstarError
+from instar.core.finding import Finding, Verdict, worst
+from instar.core.policy import ValidatePolicy
+from instar.core.records import (
+    Admission,
+    Bundle,
+    Cost,
+    ModelVersion,
+    Request,
+    Training,
+    Validation,
+)
+from instar.core.tools import Tools
+from instar.data.snapshot import load, load_all
+from instar.data.split import sample
+from instar.models.build import build
+from instar.models.weights import load as put_weights
+from instar.stages.validate.evidence import Evidence, NoTestRows, answer, measure
+from instar.stages.validate.gates import GATES, Gate
+from instar.stages.validate.judge import unmeasurable
+
+OLD_ROWS = 20_000  # of the holdout, which grows with every update: bounds time and memory
+
+
+def validate(
+    request: Request,
+    champion: ModelVersion,
+    admission: Admission,
+    training: Training,
+    bundle: Bundle,
+    *,
+    policy: ValidatePolicy,
+    tools: Tools,
+) -> Validation:
+    """Let both versions answer the same rows, and put every gate's question.
+
+    Raises:
+        IntegrityError: a bundle or a snapshot is not what its digest says.
+        NoTestRows: there is nothing to judge by.
+    """
+    began = (time.process_time(), time.perf_counter())
+    evidence = _gather(request, champion, admission, training, bundle, tools)
+    findings = _judge(evidence, policy, tools)
+    fresh = (admission.split.test,) if admission.split else ()
+    return Validation(
+        verdict=worst(findings),
+        findings=findings,
+        bundle=bundle.manifest,
+        champion=measure(evidence, "champion"),
+        candidate=measure(evidence, "candidate"),
+        holdout=(*champion.holdout, *fresh),
+        cost=_cost(*began),
+    )
+
+
+def _gather(
+    request: Request,
+    champion: ModelVersion,
+    admission: Admission,
+    training: Training,
+    bundle: Bundle,
+    tools: Tools,
+) -> Evidence:
+    if admission.split is None:
+        raise NoTestRows
+    task = request.task
+    before = ServedBundle.open(tools.artifacts, champion.bundle.manifest)
+    now = ServedBundle.open(tools.artifacts, bundle.manifest)
+    tools.progress("validate", 0, len(GATES), "answer")
+    fresh = load(admission.split.test, tools.artifacts)
+    old = load_all(champion.holdout, tools.artifacts)
+    if old.height:
+        old = sample(old.filter(pl.col(task.target).is_not_null()), OLD_ROWS, tools.seed)
+    return Evidence(
+        task=task,
+        fresh=answer(fresh, task, before, now),
+        old=answer(old, task, before, now) if old.height else None,
+        champion=before,
+        candidate=now,
+        bundle=bundle,
+        network=functools.cache(lambda: _network(request, training, tools)),
+        seed=tools.seed,
+    )
+
+
+def _network(request: Request, training: Training, tools: Tools) -> nn.Module:
+    inputs = training.preprocessing.inputs(request.task.outputs)
+    module = build(request.network, inputs, tools.project)
+    put_weights(module, tools.artifacts.read(training.weights))
+    return module.eval()
+
+
+def _judge(evidence: Evidence, policy: ValidatePolicy, tools: Tools) -> tuple[Finding, ...]:
+    findings: list[Finding] = []
+    for done, (name, gate) in enumerate(GATES.items()):
+        tools.progress("validate", done, len(GATES), name)
+        found = _ask(name, gate, evidence, policy)
+        findings.extend(found)
+        if name == "answers" and worst(found) is not Verdict.PASS:
+            break  # figures made from missing answers would only mislead
+    return tuple(findings)
+
+
+def _ask(name: str, gate: Gate, evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
+    try:
+        return gate(evidence, policy)
+    except InstarError as error:
+        return (unmeasurable(name, str(error)),)
+
+
+def _cost(cpu: float, wall: float) -> Cost:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kilobytes on Linux
+    return Cost(time.process_time() - cpu, time.perf_counter() - wall, peak)

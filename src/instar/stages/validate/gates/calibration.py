@@ -1,0 +1,30 @@
+"""Whether probabilities mean what they say."""
+
+from __future__ import annotations
+
+from instar.core.data import TaskKind
+from instar.core.finding import Finding, Verdict
+from instar.core.policy import ValidatePolicy
+from instar.stages.validate import pictures
+from instar.stages.validate.evidence import Evidence
+from instar.stats.metrics import score
+
+
+def calibration(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
+    """Report the expected calibration error; a limit on `ece` makes it decide."""
+    if evidence.task.kind is TaskKind.REGRESSION:
+        return ()
+    rows = evidence.fresh
+    now, before = (score("ece", s, rows.labels) for s in (rows.candidate, rows.champion))
+    return (
+        Finding(
+            "calibration",
+            Verdict.PASS,
+            f"probabilities are off by {now:.3f} on average, the champion's by {before:.3f}",
+            measured=now,
+            unit="ece",
+            n=len(rows),
+            enforced=False,
+            picture=pictures.calibration(rows),
+        ),
+    )

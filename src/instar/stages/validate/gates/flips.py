@@ -1,0 +1,49 @@
+"""How many rows the champion got right and the candidate gets wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from instar.core.data import TaskKind
+from instar.core.finding import Finding, Verdict
+from instar.core.policy import ValidatePolicy
+from instar.stages.validate.evidence import Evidence, Rows
+from instar.stages.validate.pictures import examples
+from instar.stats.mcnemar import mcnemar
+from instar.stats.proportion import wilson
+
+
+def flips(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
+    """Count negative flips on fresh and on old rows, and show those most sure of themselves."""
+    if evidence.task.kind is TaskKind.REGRESSION:
+        return ()  # a number is not right or wrong
+    found = [_judge("flips:fresh", evidence, evidence.fresh, policy.flips.max, policy)]
+    if evidence.old is not None:
+        found.append(_judge("flips:old", evidence, evidence.old, policy.flips.old_max, policy))
+    return tuple(found)
+
+
+def _judge(
+    code: str, evidence: Evidence, rows: Rows, limit: float, policy: ValidatePolicy
+) -> Finding:
+    before = rows.champion.argmax(axis=1) == rows.labels
+    now = rows.candidate.argmax(axis=1) == rows.labels
+    lost, won, chance = mcnemar(before, now)
+    share = lost / len(rows)
+    passed = share <= limit
+    flipped = np.flatnonzero(before & ~now)
+    surest = flipped[np.argsort(-rows.candidate[flipped].max(axis=1), kind="stable")]
+    how = evidence.candidate.preprocessing
+    return Finding(
+        code,
+        Verdict.PASS if passed else Verdict.FAIL,
+        f"{share:.2%} of the rows were right and are wrong now ({lost} lost, {won} won; "
+        f"McNemar p = {chance:.2g})",
+        measured=share,
+        limit=limit,
+        unit="share",
+        interval=wilson(lost, len(rows), policy.confidence),
+        n=len(rows),
+        passes_if="" if passed else f"at most {int(limit * len(rows))} of these rows are lost",
+        picture=examples(rows, surest.tolist(), evidence.task.classes, how) if lost else {},
+    )

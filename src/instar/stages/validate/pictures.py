@@ -1,0 +1,135 @@
+"""Findings as plain numbers that a report can draw."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from instar.core.data import Preprocessing
+from instar.data.images import decode
+from instar.stages.validate.evidence import Rows, Scores
+from instar.stats.metrics import score
+from instar.stats.metrics.auroc import roc_curve
+from instar.stats.metrics.calibration import calibration_curve
+
+POINTS = 100  # a curve has, at most
+EXAMPLES = 12
+COLUMNS = 8  # of the data, shown in a table of examples
+PIXELS = 96  # of an image's longer side: findings stand in the ledger
+
+Picture = dict[str, Any]
+
+
+def rounded(value: float) -> float:
+    """Keep four significant digits.
+
+    Example:
+        >>> rounded(0.123456)
+        0.1235
+    """
+    return float(f"{value:.4g}")
+
+
+def roc(rows: Rows) -> Picture:
+    """Draw the ROC curves of both versions."""
+    return {"kind": "roc", "curves": [_roc(name, s, rows) for name, s in _both(rows)]}
+
+
+def _roc(name: str, scores: Scores, rows: Rows) -> Picture:
+    false, true = roc_curve(scores, rows.labels)
+    at = np.unique(np.linspace(0, len(false) - 1, POINTS).astype(int))
+    return {
+        "name": name,
+        "fpr": [rounded(v) for v in false[at]],
+        "tpr": [rounded(v) for v in true[at]],
+        "auc": rounded(score("auroc", scores, rows.labels)),
+    }
+
+
+def calibration(rows: Rows) -> Picture:
+    """Draw the reliability of both versions' probabilities."""
+    curves = []
+    for name, scores in _both(rows):
+        curve = calibration_curve(scores, rows.labels)
+        points = {key: [rounded(v) for v in curve[key]] for key in ("predicted", "observed")}
+        curves.append({"name": name, **points, "n": curve["n"]})
+    return {"kind": "calibration", "curves": curves}
+
+
+def confusion(rows: Rows, classes: Sequence[str]) -> Picture:
+    """Count each class's rows (down) by the class that was answered (across), per version."""
+    matrices = []
+    for name, scores in _both(rows):
+        counts = np.zeros((len(classes), len(classes)), int)
+        np.add.at(counts, (rows.labels, scores.argmax(axis=1)), 1)
+        matrices.append({"name": name, "counts": counts.tolist()})
+    return {"kind": "confusion", "classes": list(classes), "matrices": matrices}
+
+
+def intervals(
+    rows: Iterable[tuple[str, float, float, float]], limit: float | None, unit: str
+) -> Picture:
+    """Draw values with their bounds: (label, value, low, high) each."""
+    return {
+        "kind": "intervals",
+        "rows": [
+            {"label": label, "value": rounded(v), "low": rounded(low), "high": rounded(high)}
+            for label, v, low, high in rows
+        ],
+        "zero": 0,
+        "limit": limit,
+        "unit": unit,
+    }
+
+
+def bars(items: Iterable[tuple[str, float]], limit: float | None, unit: str) -> Picture:
+    """Draw one bar a value."""
+    shown = [{"label": label, "value": rounded(value)} for label, value in items]
+    return {"kind": "bars", "items": shown, "limit": limit, "unit": unit}
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Picture:
+    """Show a table; floats are rounded."""
+    shown = [[rounded(v) if isinstance(v, float) else v for v in row] for row in rows]
+    return {"kind": "table", "columns": list(columns), "rows": shown}
+
+
+def examples(rows: Rows, at: Sequence[int], classes: Sequence[str], how: Preprocessing) -> Picture:
+    """Show the rows at some places with the true, the earlier and the present answer."""
+    places = list(at)[:EXAMPLES]
+    before, now = rows.champion.argmax(axis=1), rows.candidate.argmax(axis=1)
+    told = [(classes[rows.labels[i]], classes[before[i]], classes[now[i]]) for i in places]
+    if how.image:
+        pixels = rows.frame[how.image.name]
+        items = [
+            {"png": _png(pixels[i], how.image.name, i), "caption": f"{true}: {old}, now {new}"}
+            for i, (true, old, new) in zip(places, told, strict=True)
+        ]
+        return {"kind": "images", "items": items}
+    shown = [name for name in how.columns if name in rows.frame.columns][:COLUMNS]
+    values = rows.frame[places].select(shown).rows() if shown else [() for _ in places]
+    return table(
+        ["true", "before", "now", *shown], [(*t, *v) for t, v in zip(told, values, strict=True)]
+    )
+
+
+def _png(data: bytes, column: str, row: int) -> str:
+    file = io.BytesIO()
+    image = decode(data, column, row)
+    image.thumbnail((PIXELS, PIXELS))
+    image.save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _both(rows: Rows) -> tuple[tuple[str, Scores], tuple[str, Scores]]:
+    return ("champion", rows.champion), ("candidate", rows.candidate)
+
+
+def texts(column: pl.Series) -> pl.Series:
+    """Write a column's values as people read them; a missing one is its own value."""
+    return column.cast(pl.String).fill_null("(missing)")

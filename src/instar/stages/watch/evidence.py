@@ -1,0 +1,78 @@
+"""What production has said of the champion, gathered once for all signals."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instar.core.data import TaskKind
+from instar.core.errors import BackendError
+from instar.core.policy import WatchPolicy
+from instar.core.records import ModelVersion
+from instar.core.tools import Tools
+
+Array = NDArray[np.float64]
+
+
+class NoTraffic(BackendError):
+    """Report a watch that was lent no gateway."""
+
+    code = "backend.no_traffic"
+
+    def __init__(self) -> None:
+        super().__init__("a gateway to watch", "none", "start it: instar serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything a signal may look at.
+
+    `scores` (n, k) and `labels` (n,) are the labelled answers of the window, oldest first.
+    `live` are the last class's probabilities (or the values) of all late answers, `learnt` the
+    same on training rows; `learnt` is empty where the champion came without its logits.
+    """
+
+    kind: TaskKind
+    metrics: Mapping[str, float]
+    scores: Array
+    labels: Array
+    live: Array
+    learnt: Array
+    seed: int
+
+
+def gather(champion: ModelVersion, policy: WatchPolicy, tools: Tools) -> Evidence:
+    """Ask the gateway for the window."""
+    if tools.traffic is None:
+        raise NoTraffic
+    labelled = tools.traffic.labelled(champion.name)
+    live = np.asarray(tools.traffic.scores(champion.name), float)
+    return Evidence(
+        kind=champion.task.kind,
+        metrics=champion.metrics,
+        scores=np.asarray(labelled.scores[-policy.window :], float),
+        labels=np.asarray(labelled.labels[-policy.window :], float),
+        live=live[:, -1] if live.ndim == 2 else np.zeros(0),
+        learnt=_learnt(champion, tools),
+        seed=tools.seed,
+    )
+
+
+def _learnt(champion: ModelVersion, tools: Tools) -> Array:
+    if champion.replay_logits is None:
+        return np.zeros(0)
+    data = io.BytesIO(tools.artifacts.read(champion.replay_logits))
+    logits = np.load(data, allow_pickle=False).astype(float)
+    logits = logits.reshape(len(logits), -1)
+    match champion.task.kind:
+        case TaskKind.REGRESSION:
+            return np.asarray(logits[:, 0])
+        case TaskKind.BINARY:
+            return np.asarray(1 / (1 + np.exp(-logits[:, 0])))
+        case TaskKind.MULTICLASS:
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            return np.asarray(powers[:, -1] / powers.sum(axis=1))

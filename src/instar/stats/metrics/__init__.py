@@ -1,0 +1,70 @@
+"""The metric family: measures of quality that can be weighted, and so resampled."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from instar.core.data import TaskKind
+from instar.core.family import Family
+from instar.stats.metrics.auroc import AUROC
+from instar.stats.metrics.calibration import ECE
+from instar.stats.metrics.hits import ACCURACY, F1, PRECISION, RECALL, TOP5
+from instar.stats.metrics.metric import BadScores, Metric
+from instar.stats.metrics.probabilities import BRIER, LOG_LOSS
+from instar.stats.metrics.regression import MAE, MSE, R2
+
+METRICS: Family[Metric] = Family(
+    "metric",
+    {
+        "auroc": AUROC,
+        "accuracy": ACCURACY,
+        "top5": TOP5,
+        "precision": PRECISION,
+        "recall": RECALL,
+        "f1": F1,
+        "log_loss": LOG_LOSS,
+        "brier": BRIER,
+        "ece": ECE,
+        "mse": MSE,
+        "mae": MAE,
+        "r2": R2,
+    },
+)
+
+_PRIMARY = {
+    TaskKind.BINARY: "auroc",
+    TaskKind.MULTICLASS: "accuracy",
+    TaskKind.REGRESSION: "mse",
+}
+
+
+def primary(kind: TaskKind) -> str:
+    """Name the metric that decides where a policy names none.
+
+    Example:
+        >>> primary(TaskKind.BINARY)
+        'auroc'
+    """
+    return _PRIMARY[kind]
+
+
+def score(name: str, scores: ArrayLike, labels: ArrayLike) -> float:
+    """Measure by the name of a metric.
+
+    Args:
+        name: A member of the family.
+        scores: Probabilities (n, k), or values (n, 1) of a regression.
+        labels: Index of the true class (n,), or the value.
+    Returns:
+        The metric; NaN where the rows leave it undefined.
+    Raises:
+        UnknownName: there is no such metric.
+        BadScores: scores and labels do not belong together.
+    Example:
+        >>> score("accuracy", [[0.2, 0.8], [0.9, 0.1]], [1, 1])
+        0.5
+    """
+    return METRICS[name](scores, labels)
+
+
+__all__ = ["METRICS", "BadScores", "Metric", "primary", "score"]

@@ -1,0 +1,121 @@
+"""What the world lends a stage, in memory: for tests of stages, ours and yours."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from instar.core.digest import PREFIX, digest_bytes, is_digest
+from instar.core.tools import Tools, Traffic
+from instar.ledger.artifacts import DamagedArtifact, MissingArtifact, NotADigest
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class MemoryArtifacts:
+    """Keep artifacts in a mapping; `path` writes them below `folder`.
+
+    Example:
+        >>> artifacts = MemoryArtifacts()
+        >>> digest = artifacts.put(b"weights")
+        >>> artifacts.read(digest), digest in artifacts, len(artifacts.kept)
+        (b'weights', True, 1)
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.kept: dict[str, bytes] = {}
+        self._folder = folder
+
+    def put(self, data: bytes) -> str:
+        digest = digest_bytes(data)
+        self.kept[digest] = bytes(data)
+        return digest
+
+    def put_file(self, path: Path) -> str:
+        return self.put(path.read_bytes())
+
+    def read(self, digest: str) -> bytes:
+        if not is_digest(digest):
+            raise NotADigest(digest)
+        if digest not in self.kept:
+            raise MissingArtifact(digest)
+        if (got := digest_bytes(self.kept[digest])) != digest:
+            raise DamagedArtifact(digest, got)
+        return self.kept[digest]
+
+    def path(self, digest: str) -> Path:
+        data = self.read(digest)
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="instar-"))
+        path = self._folder / digest.removeprefix(PREFIX)
+        if not path.exists():
+            path.write_bytes(data)
+            path.chmod(0o444)
+        return path
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self.kept
+
+
+@dataclass
+class FakeClock:
+    """Stand still until somebody sleeps; `slept` keeps how long, in seconds.
+
+    Example:
+        >>> clock = FakeClock()
+        >>> clock.sleep(2.5); clock.monotonic()
+        2.5
+    """
+
+    at: float = 1_800_000_000.0
+    elapsed: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+        self.elapsed += seconds
+
+
+def silent(what: str, done: float = 0, total: float = 0, note: str = "") -> None:
+    """Tell nobody how far the work is."""
+
+
+class InlineEngine:
+    """Run everything here and now, in order."""
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        return [fn(item) for item in items]
+
+
+def fake_tools(folder: Path, *, seed: int = 0, traffic: Traffic | None = None) -> Tools:
+    """Lend a stage the world in memory; its `scratch` and `project` are made below `folder`.
+
+    Example:
+        >>> tools = fake_tools(Path(tempfile.mkdtemp()))
+        >>> tools.artifacts.read(tools.artifacts.put(b"x")), tools.clock.now()
+        (b'x', 1800000000.0)
+    """
+    scratch, project = folder / "scratch", folder / "project"
+    scratch.mkdir(exist_ok=True)
+    project.mkdir(exist_ok=True)
+    return Tools(
+        artifacts=MemoryArtifacts(),
+        clock=FakeClock(),
+        progress=silent,
+        engine=InlineEngine(),
+        scratch=scratch,
+        project=project,
+        seed=seed,
+        traffic=traffic,
+    )

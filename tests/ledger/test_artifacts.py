@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from instar.core.digest import digest_bytes
+from instar.ledger import files
+from instar.ledger.artifacts import ChangedSource, DamagedArtifact, DirectoryArtifacts
+from instar.ledger.files import StoreFailed
+from instar.testing.contracts.artifacts import ArtifactsContract
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "artifacts"
+
+
+@pytest.fixture
+def artifacts(root: Path) -> DirectoryArtifacts:
+    return DirectoryArtifacts(root)
+
+
+def place(root: Path, digest: str) -> Path:
+    name = digest.removeprefix("sha256:")
+    return root / name[:2] / name[2:4] / name
+
+
+def names(root: Path) -> list[str]:
+    return sorted(path.name for path in root.rglob("*") if path.is_file())
+
+
+class TestDirectoryArtifacts(ArtifactsContract):
+    @pytest.fixture
+    def damage(self, root: Path) -> Callable[[str, bytes], None]:
+        def write(digest: str, data: bytes) -> None:
+            place(root, digest).chmod(0o644)
+            place(root, digest).write_bytes(data)
+
+        return write
+
+
+def test_artifact_lies_two_folders_down(artifacts: DirectoryArtifacts, root: Path) -> None:
+    assert place(root, artifacts.put(b"abc")).read_bytes() == b"abc"
+
+
+def test_every_flipped_bit_is_found(artifacts: DirectoryArtifacts, root: Path) -> None:
+    digest = artifacts.put(b"weights")
+    path = place(root, digest)
+    path.chmod(0o644)
+    for bit in range(8 * len(b"weights")):
+        data = bytearray(b"weights")
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        with pytest.raises(DamagedArtifact):
+            artifacts.read(digest)
+
+
+def test_put_forces_file_then_name_to_the_disk(
+    artifacts: DirectoryArtifacts, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = digest_bytes(b"abc")
+    seen: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def noted_fsync(handle: int) -> None:
+        target = Path(f"/proc/self/fd/{handle}").readlink()
+        seen.append("folder" if target.is_dir() else "file")
+        fsync(handle)
+
+    def noted_rename(self: Path, target: Path) -> Path:
+        assert self.parent == target.parent
+        assert target == place(root, digest)
+        seen.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "rename", noted_rename)
+    artifacts.put(b"abc")
+    assert seen == ["folder", "folder", "file", "rename", "folder"]
+    # Whoever put it before may have died before its names were durable.
+    seen.clear()
+    artifacts.put(b"abc")
+    assert seen == ["folder", "folder", "folder"]
+
+
+def test_put_reads_back_what_the_disk_holds(
+    artifacts: DirectoryArtifacts, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = files.write
+
+    def torn(folder: Path, parts: Iterable[bytes]) -> Path:
+        return write(folder, [b"".join(parts)[:-1]])
+
+    monkeypatch.setattr(files, "write", torn)
+    with pytest.raises(DamagedArtifact):
+        artifacts.put(b"abc")
+    assert names(root) == []
+
+
+def test_put_file_that_changes_meanwhile_is_refused(
+    artifacts: DirectoryArtifacts, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "growing.bin"
+    source.write_bytes(b"abc")
+    write = files.write
+
+    def late(folder: Path, parts: Iterable[bytes]) -> Path:
+        source.write_bytes(b"abcd")
+        return write(folder, parts)
+
+    monkeypatch.setattr(files, "write", late)
+    with pytest.raises(ChangedSource, match=r"growing\.bin"):
+        artifacts.put_file(source)
+    assert names(root) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE])
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_put_that_the_system_refuses_leaves_nothing(
+    artifacts: DirectoryArtifacts, root: Path, monkeypatch: pytest.MonkeyPatch, code: int, call: str
+) -> None:
+    place(root, digest_bytes(b"abc")).parent.mkdir(parents=True)
+
+    def refuse(*_: object) -> int:
+        raise OSError(code, os.strerror(code), str(root))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        with pytest.raises(StoreFailed, match=os.strerror(code)) as caught:
+            artifacts.put(b"abc")
+    assert str(root) not in str(caught.value)
+    assert names(root) == []
+    assert digest_bytes(b"abc") not in artifacts
+
+
+def test_link_in_the_place_of_an_artifact_is_not_followed(
+    artifacts: DirectoryArtifacts, root: Path, tmp_path: Path
+) -> None:
+    digest = artifacts.put(b"abc")
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"abc")
+    place(root, digest).unlink()
+    place(root, digest).symlink_to(outside)
+    with pytest.raises(StoreFailed):
+        artifacts.read(digest)
+
+
+def test_large_file_is_kept_in_little_memory(artifacts: DirectoryArtifacts, tmp_path: Path) -> None:
+    import tracemalloc
+
+    source = tmp_path / "large.bin"
+    with source.open("wb") as file:
+        file.truncate(64 << 20)
+    tracemalloc.start()
+    artifacts.path(artifacts.put_file(source))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20

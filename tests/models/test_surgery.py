@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from instar.models import surgery
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2)
+    )
+
+
+def test_head_is_the_last_linear_layer_and_top_ends_with_it():
+    assert surgery.head(net()) == "4"
+    assert surgery.blocks(net()) == ("0", "1", "4")
+    assert surgery.top(net(), 2) == ("1", "4")
+
+
+def test_head_names_layers_where_there_is_no_linear_one():
+    with pytest.raises(surgery.NoHead, match="the layers 0;"):
+        surgery.head(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()))
+
+
+def test_freeze_lets_only_named_layers_learn():
+    module = net()
+    surgery.freeze(module, ["4"])
+    learning = [name for name, p in module.named_parameters() if p.requires_grad]
+    assert learning == ["4.weight", "4.bias"]
+
+
+def test_features_times_head_are_the_answers():
+    module, x = net(), torch.randn(10, 3)
+    found = surgery.features(module, (x,), batch=4)
+    assert found.shape == (10, 4)
+    module.eval()
+    torch.testing.assert_close(module[4](found), module(x))
+
+
+class Rescaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.last(x) * 2
+
+
+def test_features_refuse_a_network_that_goes_on_behind_the_head():
+    with pytest.raises(surgery.NoHead):
+        surgery.features(Rescaled(), (torch.randn(5, 3),))

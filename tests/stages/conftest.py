@@ -1,0 +1,167 @@
+"""A small model line: a champion trained on old rows, and fresh rows that may have drifted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from sklearn.datasets import load_diabetes, load_digits
+from torch.nn import functional
+
+from instar.core.data import Snapshot, Split, Task, TaskKind
+from instar.core.finding import Verdict
+from instar.core.policy import DataSettings, SplitSettings
+from instar.core.records import Admission, Bundle, ModelVersion, Network, Plan, Request
+from instar.core.tools import Tools
+from instar.data import preprocessing, snapshot
+from instar.data.schema import infer_schema
+from instar.data.split import split
+from instar.models import build, weights
+from instar.testing.tools import fake_tools
+
+torch.set_num_threads(1)
+
+BINARY = Task(TaskKind.BINARY, "answer", ("no", "yes"))
+DIGITS = Task(TaskKind.MULTICLASS, "digit", tuple("0123456789"))
+VALUE = Task(TaskKind.REGRESSION, "progression")
+SMALL = Network(family="mlp", options={"hidden": [16]})
+
+
+@dataclass(frozen=True)
+class Line:
+    request: Request
+    champion: ModelVersion
+    admission: Admission
+    tools: Tools
+
+
+def coins(rows: int, seed: int, turn: float = 0.0) -> pl.DataFrame:
+    """Draw rows whose answer hangs on x, y and colour; `turn` (radians) is the concept's drift."""
+    rng = np.random.default_rng(seed)
+    x, y, leak = rng.normal(size=(3, rows))
+    colour = rng.choice(["blue", "green", "red"], rows)
+    pull = 3 * (np.cos(turn) * x + np.sin(turn) * y) + 1.5 * (colour == "red")
+    answer = np.where(pull + rng.logistic(size=rows) > 0, "yes", "no")
+    leak += 3 * (answer == "yes")
+    return pl.DataFrame({"x": x, "y": y, "colour": colour, "leak": leak, "answer": answer})
+
+
+def digits(rows: slice) -> pl.DataFrame:
+    bunch = load_digits()
+    table = {f"p{i}": bunch.data[rows, i] for i in range(0, 64, 2)}
+    return pl.DataFrame({**table, "digit": bunch.target[rows].astype(str)})
+
+
+def diabetes(rows: slice) -> pl.DataFrame:
+    bunch = load_diabetes(scaled=False)
+    table = {name: bunch.data[rows, i] for i, name in enumerate(bunch.feature_names)}
+    return pl.DataFrame({**table, "progression": bunch.target[rows] / 100})
+
+
+def train_champion(net: torch.nn.Module, inputs, labels, task: Task, steps: int) -> None:
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
+    truth = torch.tensor(labels)
+    for _ in range(steps):
+        out = net(*inputs)
+        if task.kind is TaskKind.MULTICLASS:
+            loss = functional.cross_entropy(out, truth)
+        elif task.kind is TaskKind.BINARY:
+            loss = functional.binary_cross_entropy_with_logits(out[:, 0], truth.float())
+        else:
+            loss = functional.mse_loss(out[:, 0], truth)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def lay_out(
+    folder,
+    old: pl.DataFrame,
+    fresh: pl.DataFrame,
+    task: Task,
+    *,
+    ignore: tuple[str, ...] = (),
+    network: Network = SMALL,
+    steps: int = 150,
+    seed: int = 0,
+) -> Line:
+    tools = fake_tools(folder, seed=seed)
+    settings = DataSettings(ignore=ignore)
+    schema = infer_schema(old, task, settings)
+    how = preprocessing.fit(old, schema, settings)
+    torch.manual_seed(7)
+    net = build.build(network, how.inputs(task.outputs), tools.project)
+    held = old.height // 5
+    held_out, learnt = old.head(held), old.tail(-held)
+    inputs = tuple(torch.tensor(part) for part in preprocessing.inputs(learnt, how))
+    train_champion(net, inputs, preprocessing.labels(learnt, task), task, steps)
+
+    def take(frame: pl.DataFrame, name: str) -> Snapshot:
+        return snapshot.take(frame, schema, tools.artifacts, name)
+
+    champion = ModelVersion(
+        name="model_v20260101_0000",
+        task=task,
+        network=network,
+        schema=schema,
+        preprocessing=how,
+        weights=tools.artifacts.put(weights.save(net)),
+        bundle=Bundle("model_v20260101_0000", "", (), "", "fp32", Verdict.PASS, ()),
+        train=(take(learnt, "old"),),
+        holdout=(take(held_out, "holdout"),),
+        recipe={"lr": 0.02, "batch": 64, "epochs": 12},
+    )
+    parts = split(fresh, task, SplitSettings(), seed=0)
+    whole = take(fresh, "fresh")
+    admission = Admission(
+        Verdict.PASS, (), fresh.height, schema, split=Split(*(take(p, "fresh") for p in parts))
+    )
+    request = Request(
+        update="u1",
+        model="line",
+        reason="test",
+        by="ann",
+        fresh=whole,
+        task=task,
+        network=network,
+        features=how.columns,
+        policy="",
+        seed=seed,
+        champion=champion.name,
+    )
+    return Line(request, champion, admission, tools)
+
+
+@pytest.fixture
+def line(tmp_path):
+    """Make a binary line: `line(turn=1.0)` drifts; `line(fresh_rows=300)` is short of labels."""
+
+    def make(
+        *, turn: float = 0.0, old_rows: int = 1500, fresh_rows: int = 800, seed: int = 0, **more
+    ):
+        old, fresh = coins(old_rows, 1), coins(fresh_rows, 2, turn)
+        return lay_out(tmp_path, old, fresh, BINARY, ignore=("leak",), seed=seed, **more)
+
+    return make
+
+
+@pytest.fixture
+def digits_line(tmp_path):
+    return lay_out(tmp_path, digits(slice(0, 1000)), digits(slice(1000, 1797)), DIGITS)
+
+
+@pytest.fixture
+def diabetes_line(tmp_path):
+    return lay_out(tmp_path, diabetes(slice(0, 250)), diabetes(slice(250, 442)), VALUE, steps=60)
+
+
+def planned(strategy: str) -> Plan:
+    return Plan(Verdict.PASS, (), strategy, "", ())
+
+
+@pytest.fixture(name="planned")
+def planned_fixture():
+    return planned

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from instar.core.data import Task, TaskKind
+from instar.core.finding import Interval
+from instar.core.policy import PlanPolicy
+from instar.models.recipes import Recipe
+from instar.stages.plan.evidence import Evidence, Seen
+from instar.stages.plan.forecast import SHARES, forecasts, step_seconds
+from instar.stages.plan.probe import Probe
+from instar.stats.bootstrap import Estimate
+
+TASK = Task(TaskKind.BINARY, "y", ("no", "yes"))
+PROBE = Probe(Estimate(0.1, Interval(0.05, 0.15), 0.02, 500), forgetting=0.04, flips=0.02)
+
+
+def evidence(width=64):
+    net = torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU(), torch.nn.Linear(width, 1))
+    seen = Seen((torch.randn(50, 4),), torch.zeros(50).numpy())
+    return Evidence(TASK, net, seen, seen, None, 0)
+
+
+def test_forecasts_scale_the_probe_and_price_the_cpu():
+    policy = PlanPolicy(cost_per_cpu_hour=3600.0)
+    got = {
+        f.strategy: f
+        for f in forecasts(evidence(), PROBE, {}, (800, 8000), ("keep", "full", "hybrid"), policy)
+    }
+    assert set(got) == {"keep", "hybrid", "full"}
+    assert got["hybrid"].gain == pytest.approx(0.1 * SHARES["hybrid"][0])
+    assert got["full"].forgetting == 0
+    assert got["full"].money == pytest.approx(got["full"].cpu_s)
+    assert got["full"].passes == 12 * 8800
+    assert "500 rows" in got["full"].source
+
+
+def test_step_seconds_grow_with_the_work_and_leave_the_network_alone():
+    small, large = evidence(8), evidence(2048)
+    before = large.net[0].weight.clone()
+    recipe = Recipe(1e-3, 256, 1, 1.0)
+    assert step_seconds(large, recipe) > 2 * step_seconds(small, recipe)
+    assert torch.equal(large.net[0].weight, before)
+    assert large.net[0].weight.grad is None

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from torch import nn
+
+from instar.core.data import Task, TaskKind
+from instar.stages.plan.evidence import Evidence, Seen
+from instar.stages.plan.probe import probe, refit
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(2000, 5)).astype(np.float32)
+
+
+def zero_head(outputs):
+    head = nn.Linear(5, outputs)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.zero_()
+    return head
+
+
+def test_refit_agrees_with_sklearn_for_two_classes():
+    labels = (X @ [1, -2, 0, 0, 0.5] + RNG.logistic(size=2000) > 0).astype(np.int64)
+    got = refit(zero_head(1), torch.tensor(X), labels, TaskKind.BINARY)
+    # ours: mean loss + 1e-3 |w|^2; theirs: C * summed loss + |w|^2 / 2
+    theirs = LogisticRegression(C=1 / (2 * 1e-3 * 2000), tol=1e-8).fit(X, labels)
+    np.testing.assert_allclose(got.weight.detach().numpy(), theirs.coef_, atol=0.01)
+
+
+def test_refit_agrees_with_sklearn_for_a_number():
+    values = (X @ [1, -2, 0, 0, 0.5]).astype(np.float32)
+    got = refit(zero_head(1), torch.tensor(X), values, TaskKind.REGRESSION)
+    theirs = Ridge(alpha=1e-3 * 2000).fit(X, values)
+    np.testing.assert_allclose(got.weight.detach().numpy()[0], theirs.coef_, atol=0.005)
+
+
+def test_refit_learns_several_classes_and_leaves_the_head_alone():
+    labels = X[:, :3].argmax(axis=1)
+    head = zero_head(3)
+    got = refit(head, torch.tensor(X), labels, TaskKind.MULTICLASS)
+    assert (got(torch.tensor(X)).argmax(1).numpy() == labels).mean() > 0.95
+    assert not head.weight.any()
+
+
+def evidence(seed, slope):
+    """A champion whose head is right for slope 1, asked about rows of another slope."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(600, 5)).astype(np.float32)
+    labels = (slope * x[:, 0] + (1 - slope) * x[:, 1] + rng.logistic(size=600) / 3 > 0).astype(int)
+    net = nn.Sequential(nn.Identity(), nn.Linear(5, 1))
+    with torch.no_grad():
+        net[1].weight.copy_(torch.tensor([[3.0, 0, 0, 0, 0]]))
+        net[1].bias.zero_()
+    seen = Seen((torch.tensor(x),), labels)
+    return Evidence(Task(TaskKind.BINARY, "y", ("no", "yes")), net, seen, seen, None, seed)
+
+
+def test_probe_interval_holds_no_gain_where_there_is_none():
+    found = [probe(evidence(seed, slope=1.0)).gain.interval for seed in range(20)]
+    assert sum(interval.low > 0 for interval in found) <= 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_probe_finds_gain_where_the_concept_moved(seed):
+    got = probe(evidence(seed, slope=0.3))
+    assert got.gain.interval.low > 0.05
+    assert got.gain.n == 300
+    assert 0 <= got.flips < 0.5

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from instar.core.finding import Comparison, Verdict
+from instar.core.policy import ReleasePolicy, StepRule
+from instar.stages.release import gates
+from instar.stages.release.gates import ALPHA, GATES
+from instar.stages.release.gates.tripwire import Rate, trip
+from instar.testing.traffic import Behaviour
+
+Make = Callable[..., Any]
+
+
+def test_every_gate_has_a_file_and_every_file_a_gate() -> None:
+    files = {path.stem for path in Path(gates.__file__).parent.glob("*.py")}
+    assert files - {"__init__", "tripwire"} == set(GATES)
+
+
+def test_gates_share_alpha_and_no_more() -> None:
+    assert sum(ALPHA.values()) == pytest.approx(1.0)
+    assert set(ALPHA) <= set(GATES)
+
+
+def test_tripwire_waits_above_the_limit_until_there_is_proof() -> None:
+    calm = Rate(0, 1_000)
+    assert trip(Rate(1, 100), calm, 0.02, 0.005, 50) is Verdict.PASS
+    assert trip(Rate(4, 100), calm, 0.02, 0.005, 50) is Verdict.INCONCLUSIVE
+    assert trip(Rate(20, 100), calm, 0.02, 0.005, 50) is Verdict.FAIL
+
+
+def test_tripwire_does_not_trip_before_its_minimum() -> None:
+    assert trip(Rate(49, 49), Rate(0, 0), 0.02, 0.005, 50) is Verdict.PASS
+    assert trip(Rate(50, 50), Rate(0, 0), 0.02, 0.005, 50) is Verdict.FAIL
+
+
+def test_tripwire_spares_a_candidate_whose_champion_is_as_bad() -> None:
+    assert trip(Rate(20, 100), Rate(200, 1_000), 0.02, 0.005, 50) is Verdict.INCONCLUSIVE
+
+
+def find(record: Any, code: str) -> Any:
+    return next(f for f in record.findings if f.code == code)
+
+
+def test_quality_asks_for_the_labels_that_a_decision_needs(stage: Make) -> None:
+    scene = stage(steps=(StepRule(share=0.5, requests=0, labels=10),), quality_margin=0.01)
+    scene.tick()
+    scene.traffic.serve(100)
+    found = find(scene.tick(), "quality")
+    assert found.answer is Comparison.CANNOT_TELL
+    assert found.labels_needed > 100
+    assert found.interval.low < found.measured < found.interval.high
+
+
+def test_quality_is_not_worse_with_enough_labels(stage: Make) -> None:
+    policy = {"steps": (StepRule(share=0.5, requests=10**6, labels=100),), "quality_margin": 0.1}
+    scene = stage(**policy)
+    scene.tick()
+    scene.traffic.serve(3_000)
+    found = find(scene.tick(), "quality")
+    assert (found.verdict, found.answer) == (Verdict.PASS, Comparison.NOT_WORSE)
+
+
+def test_quality_is_better_when_candidate_knows_more(stage: Make) -> None:
+    scene = stage(new=Behaviour(noise=0.0), old=Behaviour(noise=0.6))
+    scene.tick()
+    scene.traffic.serve(8_000)
+    found = find(scene.tick(), "quality")
+    assert found.answer is Comparison.BETTER
+    assert found.measured > 0
+
+
+def test_quality_holds_a_loss_beyond_the_margin_until_it_is_decided(stage: Make) -> None:
+    scene = stage(
+        new=Behaviour(noise=0.6),
+        steps=(StepRule(share=0.5, requests=0, labels=20),),
+        quality_margin=0.0,
+        seed=1,
+    )
+    scene.tick()
+    scene.traffic.serve(80)
+    found = find(scene.tick(), "quality")
+    assert found.measured < 0
+    assert (found.verdict, found.enforced) == (Verdict.INCONCLUSIVE, True)
+
+
+def test_quality_is_only_reported_where_no_step_asks_for_labels(stage: Make) -> None:
+    scene = stage(steps=(StepRule(share=0.5, requests=10**6),))
+    scene.tick()
+    scene.traffic.serve(50)
+    assert not find(scene.tick(), "quality").enforced
+
+
+def test_score_shift_is_reported_and_stops_nothing(stage: Make) -> None:
+    scene = stage(new=Behaviour(noise=2.0), steps=(StepRule(share=0.5, requests=200),))
+    scene.tick()
+    scene.traffic.serve(1_000, labels=False)
+    found = find(scene.tick(), "score_shift")
+    assert (found.verdict, found.enforced) == (Verdict.FAIL, False)
+    assert scene.last.step == 1
+    assert sum(found.picture["fresh"]) == pytest.approx(1.0, abs=1e-3)
+    assert len(found.picture["bins"]) == len(found.picture["old"])
+
+
+def test_failures_end_a_release_long_before_the_limit_is_reached(stage: Make) -> None:
+    scene = stage(new=Behaviour(errors=0.06), old=Behaviour(errors=0.01), errors=0.5)
+    now = scene.run(each=200)
+    assert now.phase.value == "rolled_back"
+    assert now.reason.startswith("failures: ")
+    assert find(now, "failures").answer is Comparison.WORSE
+
+
+def test_failures_compares_only_what_served_at_the_same_time(stage: Make) -> None:
+    scene = stage(new=Behaviour(errors=0.10), old=Behaviour(errors=0.10), errors=0.5)
+    scene.traffic.serve(50_000)  # the champion's past does not count
+    scene.tick()
+    scene.traffic.serve(5_000)
+    found = find(scene.tick(), "failures")
+    assert found.verdict is Verdict.PASS
+    assert found.limit == pytest.approx(0.10, abs=0.02)
+
+
+def test_policy_alpha_is_what_the_comparisons_spend() -> None:
+    assert ReleasePolicy().alpha * ALPHA["quality"] == pytest.approx(0.02)

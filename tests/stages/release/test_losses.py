@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, brier_score_loss
+
+from instar.core.data import Column, Kind, Role, Schema, Task, TaskKind
+from instar.core.errors import UnknownName
+from instar.stages.release.losses import LOSSES, loss_of
+
+
+def draw(classes: int) -> tuple[Any, Any]:
+    random = np.random.default_rng(0)
+    return random.dirichlet(np.ones(classes), 300), random.integers(0, classes, 300)
+
+
+def test_brier_of_two_classes_equals_scikit_learn() -> None:
+    scores, labels = draw(2)
+    assert LOSSES["brier"](scores, labels, 1.0).mean() == pytest.approx(
+        brier_score_loss(labels, scores[:, 1])
+    )
+
+
+def test_accuracy_loss_is_the_share_of_wrong_answers() -> None:
+    scores, labels = draw(4)
+    right = accuracy_score(labels, scores.argmax(axis=1))
+    assert LOSSES["accuracy"](scores, labels, 1.0).mean() == pytest.approx(1 - right)
+
+
+@pytest.mark.parametrize("name", ["brier", "accuracy"])
+def test_losses_of_classes_lie_between_0_and_1(name: str) -> None:
+    losses = LOSSES[name](*draw(5), 1.0)
+    assert losses.min() >= 0
+    assert losses.max() <= 1
+
+
+def test_squared_error_is_a_part_of_the_span_and_at_most_1() -> None:
+    losses = LOSSES["squared_error"](np.array([[3.0], [99.0]]), np.array([1.0, 0.0]), 10.0)
+    assert losses.tolist() == pytest.approx([0.04, 1.0])
+
+
+def test_loss_of_auto_follows_the_task(stage: Any) -> None:
+    champion = stage().champion
+    assert loss_of("auto", champion)[0] == "brier"
+    column = Column("y", Kind.NUMBER, Role.TARGET, "Float64", low=-5.0, high=15.0)
+    task = Task(TaskKind.REGRESSION, "y")
+    changed = replace(champion, task=task, schema=Schema((column,)))
+    assert loss_of("auto", changed)[::2] == ("squared_error", 20.0)
+
+
+def test_loss_of_unknown_name_is_refused(stage: Any) -> None:
+    with pytest.raises(UnknownName, match="did you mean 'brier'"):
+        loss_of("briar", stage().champion)

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from instar.core.codec import decode, encode
+from instar.core.finding import Comparison, Verdict
+from instar.core.policy import StepRule
+from instar.core.records import Phase, Release
+from instar.stages.release import NotApproved, NoTraffic, rollback
+from instar.testing.traffic import Behaviour
+
+OLD, NEW = "model_v20260101_0000", "model_v20260102_0000"
+Make = Callable[..., Any]
+
+
+def finding(record: Release, code: str) -> Any:
+    return next(f for f in record.findings if f.code == code)
+
+
+def test_release_rehearses_the_way_back_before_the_first_share(stage: Make) -> None:
+    scene = stage()
+    now = scene.tick()
+    assert (now.phase, now.step, now.shares) == (Phase.STEP, 1, {OLD: 0.9, NEW: 0.1})
+    assert now.rehearsed_s == pytest.approx(0.02)
+    warm, back, first = scene.traffic.moves[1:]
+    assert warm.shares == back.shares == {OLD: 1.0}
+    assert NEW in warm.warm
+    assert NEW in back.warm
+    assert first.shares[NEW] == 0.1
+    assert [route.generation for route in scene.traffic.moves] == [1, 2, 3, 4]
+
+
+def test_release_is_promoted_when_candidate_is_as_good(stage: Make) -> None:
+    scene = stage()
+    now = scene.run()
+    assert (now.phase, now.verdict, now.shares) == (Phase.PROMOTED, Verdict.PASS, {NEW: 1.0})
+    assert now.requests >= 400
+    assert now.labels >= 250
+    route = scene.traffic.route()
+    assert (route.champion, route.warm) == (NEW, (OLD,))
+    assert finding(now, "quality").answer is not Comparison.WORSE
+
+
+def test_release_waits_in_promoting_with_the_last_share(stage: Make) -> None:
+    scene = stage()
+    while scene.tick().phase is not Phase.PROMOTING:
+        scene.traffic.serve(200)
+    assert scene.traffic.route().shares == {OLD: 0.5, NEW: 0.5}
+    assert scene.tick().phase is Phase.PROMOTED
+
+
+def test_release_rolls_back_when_candidate_fails_more_often(stage: Make) -> None:
+    scene = stage(new=Behaviour(errors=0.2), old=Behaviour(errors=0.01))
+    now = scene.run(each=50)
+    assert (now.phase, now.verdict, now.shares) == (Phase.ROLLED_BACK, Verdict.FAIL, {OLD: 1.0})
+    assert scene.traffic.route().shares == {OLD: 1.0}
+    assert now.rollback_s is not None
+    assert now.requests < 150
+    assert now.reason.startswith(("errors", "failures"))
+
+
+def test_release_rolls_back_when_live_quality_is_worse(stage: Make) -> None:
+    scene = stage(new=Behaviour(noise=0.6))
+    now = scene.run()
+    quality = finding(now, "quality")
+    assert now.phase is Phase.ROLLED_BACK
+    assert (quality.verdict, quality.answer) == (Verdict.FAIL, Comparison.WORSE)
+    assert quality.interval.high < 0
+    assert quality.picture["kind"] == "intervals"
+
+
+def test_release_rolls_back_on_the_first_answer_that_is_no_number(stage: Make) -> None:
+    scene = stage(new=Behaviour(invalid=0.05))
+    now = scene.run(each=50)
+    assert now.phase is Phase.ROLLED_BACK
+    assert finding(now, "invalid").verdict is Verdict.FAIL
+
+
+def test_release_rolls_back_when_candidate_is_slow(stage: Make) -> None:
+    now = stage(new=Behaviour(slow=0.2)).run()
+    assert now.phase is Phase.ROLLED_BACK
+    assert finding(now, "latency").verdict is Verdict.FAIL
+
+
+def test_release_holds_when_champion_is_as_slow(stage: Make) -> None:
+    now = stage(new=Behaviour(slow=0.2), old=Behaviour(slow=0.2)).run(ticks=40)
+    assert (now.phase, now.verdict) == (Phase.STEP, Verdict.INCONCLUSIVE)
+    assert finding(now, "latency").verdict is Verdict.INCONCLUSIVE
+
+
+def test_release_holds_without_traffic_and_says_how_much_is_missing(stage: Make) -> None:
+    scene = stage()
+    scene.tick()
+    now = scene.tick()
+    assert (now.phase, now.step, now.verdict) == (Phase.STEP, 1, Verdict.INCONCLUSIVE)
+    assert "100 more requests" in now.reason
+    assert "50 more labels" in now.reason
+
+
+def test_release_holds_without_labels_however_many_requests_come(stage: Make) -> None:
+    now = stage().run(labels=False, ticks=30)
+    assert (now.phase, now.step) == (Phase.STEP, 1)
+    assert "50 more labels" in now.reason
+
+
+def test_release_goes_on_without_labels_when_no_step_asks_for_them(stage: Make) -> None:
+    now = stage(steps=(StepRule(share=0.2, requests=100),)).run(labels=False)
+    assert now.phase is Phase.PROMOTED
+
+
+def test_release_bakes_by_the_gateways_clock(stage: Make) -> None:
+    scene = stage(steps=(StepRule(share=0.5, requests=0, bake_s=30),))
+    scene.tick()
+    scene.tools.clock.sleep(86_000)  # the wall clock jumps, the gateway's does not
+    now = scene.tick()
+    assert "30 more seconds" in now.reason
+    scene.traffic.age = 31
+    assert scene.tick().phase is Phase.PROMOTING
+
+
+def test_release_asks_a_person_when_nothing_is_decided_for_long(stage: Make) -> None:
+    scene = stage(max_hold_s=60)
+    scene.tick()
+    scene.tools.clock.sleep(61)
+    now = scene.tick()
+    assert (now.phase, now.shares[NEW]) == (Phase.PAUSED, 0.1)
+    assert "a person is asked" in now.reason
+
+
+def test_paused_release_still_rolls_back(stage: Make) -> None:
+    scene = stage(new=Behaviour(errors=0.5), max_hold_s=60)
+    scene.tick()
+    scene.tools.clock.sleep(61)
+    scene.tick()
+    scene.traffic.serve(2_000)
+    assert scene.tick().phase is Phase.ROLLED_BACK
+
+
+def test_release_holds_when_gateway_is_silent_and_never_promotes(stage: Make) -> None:
+    scene = stage()
+    scene.tick()
+    scene.traffic.serve(5_000)
+    scene.traffic.silent = True
+    for _ in range(5):
+        now = scene.tick()
+    assert (now.phase, now.step, now.verdict) == (Phase.STEP, 1, Verdict.ERROR)
+    scene.traffic.silent = False
+    assert scene.tick().step == 2
+
+
+def test_release_stays_pending_when_gateway_is_silent_at_the_start(stage: Make) -> None:
+    scene = stage()
+    scene.traffic.silent = True
+    assert (scene.tick().phase, scene.last.verdict) == (Phase.PENDING, Verdict.ERROR)
+    scene.traffic.silent = False
+    assert scene.tick().phase is Phase.STEP
+
+
+def test_release_rolls_back_when_candidate_cannot_be_loaded(stage: Make) -> None:
+    scene = stage()
+    scene.traffic.broken = {NEW}
+    now = scene.tick()
+    assert (now.phase, now.verdict) == (Phase.ROLLED_BACK, Verdict.FAIL)
+    assert scene.traffic.route().shares == {OLD: 1.0}
+    assert "a broken bundle" in now.reason
+
+
+def test_aborting_release_tries_again_until_the_traffic_is_home(stage: Make) -> None:
+    scene = stage(new=Behaviour(errors=1.0))
+    scene.tick()
+    scene.traffic.serve(1_000)
+    real_move = scene.traffic.move
+
+    def hang(route: Any) -> float:
+        scene.traffic.silent = True
+        return float(real_move(route))
+
+    scene.traffic.move = hang
+    now = scene.tick()
+    assert (now.phase, now.verdict) == (Phase.ABORTING, Verdict.ERROR)
+    assert scene.traffic.route().shares == {OLD: 1.0}
+    scene.traffic.silent, scene.traffic.move = False, real_move
+    now = scene.tick()
+    assert (now.phase, now.verdict) == (Phase.ROLLED_BACK, Verdict.FAIL)
+    assert "errors" in now.reason
+
+
+def test_release_ends_when_a_person_gave_the_traffic_back(stage: Make) -> None:
+    scene = stage()
+    scene.tick()
+    rollback(scene.traffic, scene.champion)
+    now = scene.tick()
+    assert now.phase is Phase.ROLLED_BACK
+    assert now.reason.startswith("by_hand")
+
+
+def test_rollback_twice_leaves_the_same_shares(stage: Make) -> None:
+    scene = stage()
+    scene.tick()
+    rollback(scene.traffic, scene.champion)
+    once = scene.traffic.route()
+    rollback(scene.traffic, scene.champion)
+    twice = scene.traffic.route()
+    assert once.shares == twice.shares == {OLD: 1.0}
+    assert once.warm == twice.warm == (NEW,)
+
+
+def test_ended_release_is_left_alone(stage: Make) -> None:
+    scene = stage()
+    ended = scene.run()
+    moves = len(scene.traffic.moves)
+    assert scene.tick() is ended
+    assert len(scene.traffic.moves) == moves
+
+
+def test_release_begun_again_after_a_crash_is_the_same(stage: Make) -> None:
+    scene = stage()
+    first = scene.tick()
+    scene.last = None  # the record was lost, the traffic had moved
+    second = scene.tick()
+    assert (second.phase, second.step, second.shares) == (first.phase, first.step, first.shares)
+
+
+def test_blue_green_previews_without_traffic_then_takes_all(stage: Make) -> None:
+    scene = stage(strategy="blue_green")
+    assert scene.tick().shares == {OLD: 1.0}
+    assert NEW in scene.traffic.route().warm
+    assert scene.tick().shares == {NEW: 1.0}
+    assert scene.traffic.route().champion == OLD
+    assert scene.run().phase is Phase.PROMOTED
+
+
+def test_blue_green_goes_back_to_the_warm_version(stage: Make) -> None:
+    scene = stage(strategy="blue_green", new=Behaviour(errors=0.3))
+    assert scene.run().phase is Phase.ROLLED_BACK
+
+
+def test_all_at_once_promotes_after_the_rehearsal(stage: Make) -> None:
+    scene = stage(strategy="all_at_once")
+    now = scene.tick()
+    assert (now.phase, now.rehearsed_s) == (Phase.PROMOTING, pytest.approx(0.02))
+    assert scene.tick().phase is Phase.PROMOTED
+
+
+def test_release_without_approval_of_this_bundle_is_refused(stage: Make) -> None:
+    scene = stage()
+    scene.approval = replace(scene.approval, bundle="sha256:another")
+    with pytest.raises(NotApproved):
+        scene.tick()
+    assert len(scene.traffic.moves) == 1
+
+
+def test_release_without_a_gateway_is_refused(stage: Make) -> None:
+    scene = stage()
+    scene.tools = replace(scene.tools, traffic=None)
+    with pytest.raises(NoTraffic):
+        scene.tick()
+
+
+def test_release_record_survives_the_ledger(stage: Make) -> None:
+    now = stage().run()
+    assert decode(Release, encode(now)).shares == now.shares
+
+
+def test_release_of_an_equal_candidate_is_rarely_rolled_back(stage: Make) -> None:
+    wrong = 0
+    for seed in range(40):
+        now = stage(
+            new=Behaviour(errors=0.01), old=Behaviour(errors=0.01), seed=seed, errors=0.05
+        ).run(each=400)
+        wrong += now.phase is Phase.ROLLED_BACK
+    assert wrong <= 4  # 5 % of 40 are 2; more than 4 happen once in twenty

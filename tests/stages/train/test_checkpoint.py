@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from instar.stages.train import checkpoint
+from instar.stages.train.checkpoint import NAME, Checkpoint
+
+POINT = Checkpoint("key", {"net/w": torch.arange(3.0), "best/w": torch.ones(2)}, {"epoch": 4})
+
+
+def test_save_then_load_gives_the_same(tmp_path):
+    checkpoint.save(tmp_path, POINT)
+    found = checkpoint.load(tmp_path, "key")
+    assert torch.equal(found.part("net")["w"], torch.arange(3.0))
+    assert found.plain == {"epoch": 4}
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_load_ignores_another_trainings_checkpoint(tmp_path):
+    checkpoint.save(tmp_path, POINT)
+    assert checkpoint.load(tmp_path, "other") is None
+    assert checkpoint.load(tmp_path / "nowhere", "key") is None
+
+
+@pytest.mark.parametrize("cut", [0, 10, 71, 90, -1])
+def test_load_ignores_a_torn_file(tmp_path, cut):
+    checkpoint.save(tmp_path, POINT)
+    path = tmp_path / NAME
+    path.write_bytes(path.read_bytes()[:cut])
+    assert checkpoint.load(tmp_path, "key") is None
+
+
+def test_load_ignores_a_flipped_bit(tmp_path):
+    checkpoint.save(tmp_path, POINT)
+    data = bytearray((tmp_path / NAME).read_bytes())
+    data[-1] ^= 1
+    (tmp_path / NAME).write_bytes(data)
+    assert checkpoint.load(tmp_path, "key") is None
+
+
+def test_save_leaves_the_last_one_when_writing_fails(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, POINT)
+
+    def full(handle):
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        checkpoint.save(tmp_path, Checkpoint("key", POINT.tensors, {"epoch": 5}))
+    assert checkpoint.load(tmp_path, "key").plain == {"epoch": 4}
+
+
+@pytest.mark.parametrize("rule", [torch.optim.AdamW, torch.optim.RMSprop])
+def test_unpacked_optimiser_goes_on_bit_for_bit(tmp_path, rule):
+    def step(weight, optimizer, value):
+        weight.grad = torch.full_like(weight, value)
+        optimizer.step()
+
+    first = nn.Parameter(torch.ones(3))
+    optimizer = rule([first], lr=0.1)
+    step(first, optimizer, 0.5)
+    second = nn.Parameter(first.detach().clone())
+    resumed = rule([second], lr=0.1)
+    checkpoint.save(tmp_path, Checkpoint("key", checkpoint.pack(optimizer), {}))
+    checkpoint.unpack(resumed, checkpoint.load(tmp_path, "key").tensors)
+    step(first, optimizer, 0.2)
+    step(second, resumed, 0.2)
+    assert torch.equal(first, second)

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from instar.stages.train import loop
+from instar.stages.train.loop import Course, Group, Keeper, batches
+from instar.stages.train.optimizers import adamw, sgd
+from instar.stages.train.rows import Rows
+from instar.stages.train.schedules import constant, cosine
+from instar.testing.tools import FakeClock
+
+PLAIN = Course(
+    rule=adamw,
+    schedule=constant,
+    loss=functional.binary_cross_entropy_with_logits,
+    terms=(),
+    metric=lambda out, labels: float(((out > 0) == (labels.numpy() > 0.5)).mean()),
+    lr=0.01,
+    batch=32,
+    epochs=3,
+    replay_ratio=0.0,
+    weight_decay=0.01,
+    patience=5,
+    clip=math.inf,
+    seed=3,
+)
+
+
+def rows(count=100, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    x = torch.randn(count, 4, generator=random)
+    return Rows((x,), (x.sum(1, keepdim=True) > 0).float())
+
+
+def net(seed=1):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+
+
+def fit(module, data, course, tmp_path, fresh=None, groups=None, valid=None):
+    return loop.fit(
+        module,
+        data,
+        fresh or len(data),
+        valid or rows(50, seed=9),
+        course,
+        groups=groups or [Group(list(module.parameters()))],
+        keeper=Keeper(tmp_path, "key", FakeClock(), math.inf),
+        tell=lambda epoch: None,
+    )
+
+
+def by_hand(module, data, course, clip=None):
+    """The same training as anybody would write it with PyTorch alone."""
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=course.lr, weight_decay=course.weight_decay
+    )
+    order = torch.Generator().manual_seed(course.seed)
+    steps = math.ceil(len(data) / course.batch)
+    norms = []
+    for epoch in range(course.epochs):
+        for step, i in enumerate(torch.randperm(len(data), generator=order).tensor_split(steps)):
+            for group in optimizer.param_groups:
+                group["lr"] = course.lr * course.schedule((epoch + step / steps) / course.epochs)
+            optimizer.zero_grad()
+            course.loss(module(data.inputs[0][i]), data.labels[i]).backward()
+            norms.append(nn.utils.clip_grad_norm_(module.parameters(), course.clip).item())
+            optimizer.step()
+    return norms
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"schedule": cosine}, {"clip": 0.05}], ids=["plain", "cosine", "clipped"]
+)
+def test_fit_equals_plain_pytorch(tmp_path, changes):
+    course = dataclasses.replace(PLAIN, **changes)
+    ours, theirs = net(), net()
+    run = fit(ours, rows(), course, tmp_path)
+    norms = by_hand(theirs, rows(), course)
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+    assert run.norms == pytest.approx(norms, rel=1e-4)
+    assert (run.steps, run.passes) == (12, 300)
+
+
+def test_fit_learns_and_keeps_the_best_epoch(tmp_path):
+    module = net()
+    run = fit(module, rows(), dataclasses.replace(PLAIN, epochs=30, lr=0.05), tmp_path)
+    assert run.best_loss < 0.5 * run.first_loss
+    best = net()
+    best.load_state_dict(run.best)
+    assert loop.judge(best, rows(50, seed=9), PLAIN)[0] == pytest.approx(run.best_loss)
+    assert min(e.valid_loss for e in run.history) == pytest.approx(run.best_loss)
+
+
+def test_fit_stops_when_validation_does_not_improve(tmp_path):
+    wrong = rows(50, seed=9)
+    wrong = dataclasses.replace(wrong, labels=1 - wrong.labels)
+    course = dataclasses.replace(PLAIN, epochs=50, patience=4, lr=0.05)
+    module = net()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    run = fit(module, rows(), course, tmp_path, valid=wrong)
+    assert run.best_epoch <= 1
+    assert run.epoch == run.best_epoch + 4
+    if run.best_epoch == 0:
+        assert all(torch.equal(run.best[k], v) for k, v in before.items())
+
+
+def test_fit_group_with_scale_zero_stays(tmp_path):
+    module = net()
+    before = module[0].weight.detach().clone()
+    groups = [Group(list(module[2].parameters())), Group(list(module[0].parameters()), 0.0)]
+    fit(module, rows(), PLAIN, tmp_path, groups=groups)
+    assert torch.equal(module[0].weight, before)
+    assert not torch.equal(module[2].weight, net()[2].weight)
+
+
+def test_fit_ends_on_nan_and_keeps_finite_weights(tmp_path):
+    broken = rows()
+    broken.inputs[0][5] = math.nan
+    run = fit(net(), broken, dataclasses.replace(PLAIN, rule=sgd), tmp_path)
+    assert run.broken
+    assert len(run.history) == 1
+    assert all(tensor.isfinite().all() for tensor in run.best.values())
+
+
+def test_fit_adds_terms(tmp_path):
+    def pull(out, data, places):
+        assert len(out) == len(places)
+        return 1e3 * out.square().mean()
+
+    module = net()
+    fit(module, rows(), dataclasses.replace(PLAIN, terms=(pull,), epochs=20), tmp_path)
+    assert module(rows().inputs[0]).abs().max() < 0.2
+
+
+def test_batches_deal_every_fresh_row_once_and_replay_evenly():
+    course = dataclasses.replace(PLAIN, batch=32, replay_ratio=0.5)
+    dealt = list(batches(torch.Generator().manual_seed(0), 100, 110, course))
+    places = torch.cat(dealt)
+    fresh = places[places < 100]
+    assert sorted(fresh.tolist()) == list(range(100))
+    assert [int((batch >= 100).sum()) for batch in dealt] == [16] * 4
+    counts = torch.bincount(places[places >= 100] - 100, minlength=10)
+    assert counts.min() >= 6  # 64 drawn from 10 in whole decks
+    assert counts.max() <= 7
+
+
+def test_batches_never_leave_a_lone_row():
+    course = dataclasses.replace(PLAIN, batch=32)
+    sizes = [len(batch) for batch in batches(torch.Generator(), 33, 33, course)]
+    assert sizes == [17, 16]
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_fit_handles_embeddings_dense_and_sparse(tmp_path, sparse):
+    class Looked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table, self.head = nn.Embedding(5, 3, sparse=sparse), nn.Linear(3, 1)
+
+        def forward(self, codes):
+            return self.head(self.table(codes[:, 0]))
+
+    data = Rows((torch.arange(100)[:, None] % 5,), (torch.arange(100)[:, None] % 5 > 2).float())
+    module = Looked()
+    run = fit(module, data, dataclasses.replace(PLAIN, lr=0.1, epochs=10), tmp_path, valid=data)
+    assert run.best_loss < 0.1
+
+
+class Idle(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.used, self.idle = nn.Linear(4, 1), nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.used(x)
+
+
+def test_fit_leaves_parameters_without_gradient_finite(tmp_path):
+    run = fit(Idle(), rows(), PLAIN, tmp_path)
+    assert all(tensor.isfinite().all() for tensor in run.best.values())

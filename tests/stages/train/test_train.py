@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from instar.core.data import Role
+from instar.core.errors import InstarError, UnknownName
+from instar.core.finding import Verdict
+from instar.core.policy import TrainPolicy
+from instar.core.records import Admission, Network
+from instar.data import preprocessing, snapshot
+from instar.models import build, predict, weights
+from instar.stages.train import train
+from instar.stages.train.losses import WrongLoss
+from instar.stages.train.start import NothingAdmitted
+from instar.stats.metrics import primary, score
+
+QUICK = TrainPolicy(checkpoint_s=0.0)
+
+
+def run(line, plan, policy=QUICK, **changes):
+    """Train in a scratch folder of its own, so that no checkpoint is taken up by chance."""
+    scratch = Path(tempfile.mkdtemp(dir=line.tools.scratch))
+    tools = dataclasses.replace(line.tools, **{"scratch": scratch, **changes})
+    return train(line.request, line.champion, line.admission, plan, policy=policy, tools=tools)
+
+
+def quality(line, training, rows):
+    """Score champion and candidate on a snapshot, from their stored weights."""
+    values = []
+    frame = snapshot.load(rows, line.tools.artifacts)
+    task = line.champion.task
+    for digest, how in (
+        (line.champion.weights, line.champion.preprocessing),
+        (training.weights, training.preprocessing),
+    ):
+        net = build.build(line.request.network, how.inputs(task.outputs), line.tools.project)
+        weights.load(net, line.tools.artifacts.read(digest))
+        scores = predict.probabilities(predict.logits(net, preprocessing.inputs(frame, how)), task)
+        values.append(score(primary(task.kind), scores, preprocessing.labels(frame, task)))
+    return values
+
+
+@pytest.mark.parametrize("strategy", ["incremental", "hybrid", "full"])
+def test_train_after_drift_beats_the_champion_on_fresh_rows(line, planned, strategy):
+    world = line(turn=1.2)
+    training = run(world, planned(strategy))
+    before, after = quality(world, training, world.admission.split.test)
+    assert training.verdict is Verdict.PASS
+    assert after > before + 0.02
+    assert training.strategy == strategy
+
+
+def test_train_incremental_forgets_less_than_bare_fine_tuning(line, planned):
+    world = line(turn=1.2, fresh_rows=1500)
+    kept = run(world, planned("incremental"))
+    bare = run(
+        world, planned("incremental"), TrainPolicy(replay_ratio=0, distill=0, interpolate=False)
+    )
+    old = world.champion.holdout[0]
+    assert quality(world, kept, old)[1] > quality(world, bare, old)[1] + 0.01
+
+
+@pytest.mark.parametrize("name", ["digits_line", "diabetes_line"])
+def test_train_works_for_other_tasks_on_real_rows(request, planned, name):
+    world = request.getfixturevalue(name)
+    training = run(world, planned("incremental"))
+    before, after = quality(world, training, world.admission.split.test)
+    if name == "digits_line":
+        assert after >= before - 0.01
+        assert after > 0.85
+    else:  # squared error
+        assert after <= before * 1.1
+
+
+@pytest.mark.parametrize("strategy", ["incremental", "full"])
+def test_train_same_seed_gives_same_weights_and_other_seed_others(line, planned, strategy):
+    world = line(turn=0.5)
+    first, again = (run(world, planned(strategy)) for _ in range(2))
+    other = run(world, planned(strategy), seed=1)
+    assert first.weights == again.weights
+    assert first.replay == again.replay
+    assert first.weights != other.weights
+
+
+def test_train_leaves_random_state_and_threads_alone(line, planned):
+    world = line()
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    run(world, planned("full"), TrainPolicy(threads=2, full_epochs=1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("strategy", ["incremental", "full"])
+def test_train_cut_off_and_resumed_equals_uninterrupted(line, planned, strategy, tmp_path):
+    network = Network(family="mlp", options={"hidden": [16], "dropout": 0.2})
+    world = line(turn=0.8, network=network)
+    whole = run(world, planned(strategy))
+    (tmp_path / "again").mkdir()
+
+    def killed(what, done=0, total=0, note=""):
+        if done == 2:
+            raise Killed
+
+    seen = []
+    with pytest.raises(Killed):
+        run(world, planned(strategy), scratch=tmp_path / "again", progress=killed)
+    resumed = run(
+        world,
+        planned(strategy),
+        scratch=tmp_path / "again",
+        progress=lambda what, done=0, total=0, note="": seen.append(done),
+    )
+    assert seen[0] == 2  # epoch 1 was not trained again
+    assert resumed.weights == whole.weights
+    assert resumed.history == whole.history
+    assert (resumed.steps, resumed.passes) == (whole.steps, whole.passes)
+
+
+def test_train_changes_name_every_tensor(line, planned):
+    world = line(turn=1.0)
+    training = run(world, planned("incremental"))
+    names = set(weights.read(world.tools.artifacts.read(world.champion.weights)))
+    assert {change.name for change in training.changes} == names
+    assert all(change.l2 > 0 for change in training.changes if "weight" in change.name)
+
+
+def test_train_hybrid_moves_the_top_more(line, planned):
+    world = line(turn=1.0)
+    policy = dataclasses.replace(QUICK, interpolate=False)
+    moved = {c.name: c.relative for c in run(world, planned("hybrid"), policy).changes}
+    free = {c.name: c.relative for c in run(world, planned("incremental"), policy).changes}
+    below = "embeddings.tables.0.weight"
+    assert moved[below] < 0.4 * free[below]
+    assert moved["head.weight"] > 0.4 * free["head.weight"]
+
+
+def test_train_keeps_a_replay_sample_with_the_successors_logits(line, planned):
+    world = line(turn=1.0)
+    training = run(world, planned("incremental"))
+    artifacts = world.tools.artifacts
+    frame = snapshot.load(training.replay, artifacts)
+    assert frame.height == 200  # replay_min
+    logits = np.load(io.BytesIO(artifacts.read(training.replay_logits)))
+    net = build.build(world.request.network, training.preprocessing.inputs(1), world.tools.project)
+    weights.load(net, artifacts.read(training.weights))
+    inputs = preprocessing.inputs(frame, training.preprocessing)
+    np.testing.assert_array_equal(logits, predict.logits(net, inputs))
+
+
+def test_train_record_feeds_the_next_update(line, planned):
+    world = line(turn=1.0)
+    first = run(world, planned("incremental"))
+    champion = dataclasses.replace(
+        world.champion,
+        weights=first.weights,
+        train=first.train,
+        replay=first.replay,
+        replay_logits=first.replay_logits,
+        recipe=first.recipe,
+    )
+    second = run(dataclasses.replace(world, champion=champion), planned("incremental"))
+    assert second.verdict in (Verdict.PASS, Verdict.FAIL)  # the same rows again may teach nothing
+    assert len(second.train) == 3
+    assert first.recipe == world.champion.recipe
+
+
+def test_train_full_with_new_feature_fits_new_preprocessing(line, planned):
+    world = line()
+    columns = tuple(
+        dataclasses.replace(column, role=Role.FEATURE) if column.name == "leak" else column
+        for column in world.admission.schema.columns
+    )
+    wider = dataclasses.replace(
+        world,
+        request=dataclasses.replace(world.request, features=(*world.request.features, "leak")),
+        admission=dataclasses.replace(
+            world.admission, schema=dataclasses.replace(world.admission.schema, columns=columns)
+        ),
+    )
+    training = run(wider, planned("full"))
+    assert set(training.preprocessing.columns) == {"x", "y", "colour", "leak"}
+    before, after = quality(wider, training, world.admission.split.test)
+    assert after > before + 0.02
+    assert run(world, planned("full")).preprocessing == world.champion.preprocessing
+
+
+def test_train_nan_loss_is_a_finding(line, planned):
+    world = line(turn=1.0)
+    policy = dataclasses.replace(QUICK, lr=1e30, optimizer="sgd", clip=1e30)
+    training = run(world, planned("incremental"), policy)
+    assert training.verdict is Verdict.FAIL
+    [finding] = [f for f in training.findings if f.code == "nan_loss"]
+    assert finding.enforced
+    assert finding.passes_if
+    state = weights.read(world.tools.artifacts.read(training.weights))
+    assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+def test_train_refuses_names_it_does_not_know(line, planned):
+    world = line()
+    for policy in (
+        TrainPolicy(optimizer="adam2"),
+        TrainPolicy(schedule="cosin"),
+        TrainPolicy(loss="hinge"),
+    ):
+        with pytest.raises(UnknownName):
+            run(world, planned("incremental"), policy)
+    for strategy in ("keep", "wam"):
+        with pytest.raises(UnknownName, match="hybrid"):
+            run(world, planned(strategy))
+    with pytest.raises(WrongLoss):
+        run(world, planned("incremental"), TrainPolicy(loss="cross_entropy"))
+
+
+def test_train_refuses_where_nothing_was_admitted_or_weights_do_not_fit(line, planned):
+    world = line()
+    nothing = Admission(Verdict.FAIL, (), 0, world.champion.schema)
+    with pytest.raises(NothingAdmitted):
+        run(dataclasses.replace(world, admission=nothing), planned("incremental"))
+    wider = dataclasses.replace(world.request, network=Network(family="mlp"))
+    with pytest.raises(InstarError, match=r"body\.0"):
+        run(dataclasses.replace(world, request=wider), planned("incremental"))
+
+
+def test_train_works_without_replay_and_with_few_rows(line, planned):
+    world = line(turn=1.0, fresh_rows=60, old_rows=40)
+    training = run(world, planned("incremental"), TrainPolicy(replay=0, replay_min=0))
+    assert 0 < training.passes <= training.steps * 8  # no replayed rows beside 8 fresh ones
+    assert training.weights in world.tools.artifacts
+
+
+CHILD = textwrap.dedent("""
+    import os, pickle, signal, sys
+    from pathlib import Path
+    from instar.stages.train import checkpoint
+    count = 0
+    save = checkpoint.save
+    def counted(folder, point):
+        global count
+        save(folder, point)
+        count += 1
+        if count == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+    checkpoint.save = counted
+    sys.path.insert(0, sys.argv[1])
+    from conftest import coins, lay_out, BINARY, planned
+    from instar.core.policy import TrainPolicy
+    from instar.stages.train import train
+    line = lay_out(Path(sys.argv[2]), coins(400, 1), coins(300, 2, 1.0), BINARY, ignore=("leak",))
+    train(line.request, line.champion, line.admission, planned("incremental"),
+          policy=TrainPolicy(checkpoint_s=0.0), tools=line.tools)
+""")
+
+
+def test_train_survives_sigkill(line, planned, tmp_path):
+    folder = tmp_path / "child"
+    folder.mkdir()
+    here = str(Path(__file__).parent.parent)
+    child = subprocess.run([sys.executable, "-c", CHILD, here, str(folder)], check=False)
+    assert child.returncode == -signal.SIGKILL
+    (tmp_path / "whole").mkdir()
+    world = line(turn=1.0, old_rows=400, fresh_rows=300)
+    seen = []
+    resumed = run(
+        world,
+        planned("incremental"),
+        scratch=folder / "scratch",
+        progress=lambda what, done=0, total=0, note="": seen.append(done),
+    )
+    assert seen[0] == 3
+    assert resumed.weights == run(world, planned("incremental"), scratch=tmp_path / "whole").weights
