@@ -51,17 +51,16 @@ Votes = tuple[Vote, ...]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: its function, the record it makes, what it asks for, and its owner's role."""
+    """One stage: its function, the record it makes, and what it asks for."""
 
     name: str
     run: Callable[..., Any]
     makes: type
     needs: Mapping[str, Any]
     kind: str
-    owner: str
 
 
-def _stage(run: Callable[..., Any], owner: str) -> Stage:
+def _stage(run: Callable[..., Any]) -> Stage:
     hints = typing.get_type_hints(run)
     needs = {
         name: hints[name]
@@ -70,17 +69,11 @@ def _stage(run: Callable[..., Any], owner: str) -> Stage:
     }
     makes = hints["return"]
     kind = next(kind for kind, record in KINDS.items() if record is makes)
-    return Stage(run.__name__, run, makes, needs, kind, owner)
+    return Stage(run.__name__, run, makes, needs, kind)
 
 
-STAGES: tuple[Stage, ...] = (
-    _stage(admit, "data steward"),
-    _stage(plan, "developer"),
-    _stage(train, "developer"),
-    _stage(package, "developer"),
-    _stage(validate, "validator"),
-    _stage(approve, "risk approver"),
-    _stage(release, "release operator"),
+STAGES: tuple[Stage, ...] = tuple(
+    _stage(run) for run in (admit, plan, train, package, validate, approve, release)
 )
 
 

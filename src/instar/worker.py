@@ -36,7 +36,7 @@ from instar.core.tools import Route, Tools
 from instar.core.update import Update, replay
 from instar.engines import ENGINES
 from instar.ledger.artifacts import DirectoryArtifacts
-from instar.ledger.journal import Journal, SqliteJournal
+from instar.ledger.journal import Busy, Journal, SqliteJournal
 from instar.pipeline import Runner, version
 from instar.policy import Project, read
 from instar.serving.client import GatewayTraffic
@@ -45,7 +45,7 @@ from instar.stages.package import version_name
 from instar.stages.plan import plan
 from instar.stages.watch import watch
 
-LEASE_S = 60.0
+LEASE_S = 15.0
 FAMILIES = (
     ("policy", PolicyError),
     ("input", InputError),
@@ -143,11 +143,22 @@ class Work:
             name = str(entry.update)
             yield name, replay(self.journal.entries(update=name))
 
+    def _acquire(self, model: str, holder: str) -> int:
+        """Take the lease; one whose holder has died runs out soon and is waited for."""
+        while True:
+            try:
+                return self.journal.acquire(model, holder, LEASE_S, self.tools.clock.now())
+            except Busy as error:
+                if not _is_dead(error.holder):
+                    raise
+                self.tools.progress("lease", note="waits for the one of a worker that died")
+                self.tools.clock.sleep(0.5)
+
     @contextmanager
     def lease(self) -> Iterator[int]:
         """Hold the model line, renewing the lease until the work is done."""
         model, holder = self.project.model, f"{socket.gethostname()}:{os.getpid()}"
-        epoch = self.journal.acquire(model, holder, LEASE_S, self.tools.clock.now())
+        epoch = self._acquire(model, holder)
         done = threading.Event()
 
         def renew() -> None:
@@ -162,6 +173,12 @@ class Work:
             done.set()
             thread.join()
             self.journal.release(model, holder, epoch)
+
+
+def _is_dead(holder: str) -> bool:
+    """Tell whether a lease's holder was a process of this machine that is gone."""
+    host, _, pid = holder.partition(":")
+    return host == socket.gethostname() and pid.isdigit() and not Path(f"/proc/{pid}").exists()
 
 
 def adopt(

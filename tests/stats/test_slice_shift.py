@@ -1,6 +1,6 @@
 import numpy as np
 
-from instar.stats.slice_shift import DECILES, deciles, expected
+from instar.stats.slice_shift import DECILES, chance, deciles, expected
 
 
 def test_deciles_agree_with_numpy_slice_by_slice():
@@ -16,6 +16,14 @@ def test_deciles_agree_with_numpy_slice_by_slice():
 def test_deciles_small_slice_is_unknown():
     found = deciles(np.arange(150.0), np.repeat([0, 1], [99, 51]), 3)
     assert np.isnan(found).all()
+
+
+def test_chance_agrees_with_many_samples():
+    rng = np.random.default_rng(1)
+    codes = np.zeros(400, np.int64)
+    drawn = np.array([deciles(rng.normal(size=400), codes, 1)[0] for _ in range(500)])
+    told = [chance(each[None, :], np.array([400]))[0] for each in drawn]
+    assert abs(np.mean(told) / drawn.std(axis=0).mean() - 1) < 0.2
 
 
 def test_expected_follows_the_middle_one_of_the_others():

@@ -221,7 +221,11 @@ class ApprovePolicy:
 class StepRule:
     share: float = setting(1.0, "share of traffic, a fraction", gt=0, le=1)
     requests: int = setting(500, "requests to the candidate before the step can end", ge=0)
-    labels: int = setting(0, "labelled answers of the candidate before the step can end", ge=0)
+    labels: int = setting(
+        0,
+        "labelled answers of the candidate before the step can end, and proof that it is not worse; 0: neither",
+        ge=0,
+    )
     bake_s: float = setting(0.0, "seconds before the step can end", ge=0)
 
 
@@ -252,7 +256,6 @@ class ReleasePolicy:
     max_hold_s: float = setting(
         86_400.0, "seconds without a decision before a person is asked", gt=0
     )
-    hold_s: float = setting(1_800.0, "seconds the old version stays warm after promotion", ge=0)
     tick_s: float = setting(1.0, "seconds between two looks", gt=0)
 
 

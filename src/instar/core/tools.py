@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -69,6 +69,28 @@ class Route:
     champion: str
     salt: str = ""
     warm: tuple[str, ...] = ()
+
+    def home(self, name: str, manifest: str) -> Route:
+        """Make the route that gives everything to one version; those that served stay warm.
+
+        Nothing is asked of the others: the way back does not depend on whether they can load.
+
+        Example:
+            >>> route = Route("m", 3, {"a": 0.9, "b": 0.1}, {"a": "A", "b": "B"}, "a")
+            >>> back = route.home("a", "A")
+            >>> back.generation, dict(back.shares), back.warm
+            (4, {'a': 1.0}, ('b',))
+        """
+        names = dict.fromkeys((self.champion, *self.shares, *self.warm))
+        warm = tuple(other for other in names if other != name)
+        return replace(
+            self,
+            generation=self.generation + 1,
+            shares={name: 1.0},
+            manifests={**{other: self.manifests[other] for other in warm}, name: manifest},
+            champion=name,
+            warm=warm,
+        )
 
 
 @dataclass(frozen=True, slots=True)

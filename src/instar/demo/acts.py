@@ -135,7 +135,14 @@ class Play:
         import polars as pl
 
         rows, labels = stage.live(pl.concat([stage.month(self.folder, m) for m in months]))
-        client = Replay(url, self.bob.project.model, rows, labels, connections=2)
+        candidate = str(self.bob.outcome(update).candidate)
+        client = Replay(
+            url,
+            self.bob.project.model,
+            rows,
+            labels,
+            ready=lambda: candidate in self.bob.route().shares,
+        )
         client.start()
         try:
             ended = self._as("olga").release(update, tell=self.tell)
@@ -171,8 +178,8 @@ class Play:
 
 
 def _with_metrics(act: Act, validation: Validation) -> Act:
-    metric = next(iter(validation.candidate))
-    compared = next((f for f in validation.findings if f.answer is not None), None)
+    compared = next((f for f in validation.findings if f.code.startswith("metrics:")), None)
+    metric = compared.code.removeprefix("metrics:") if compared else ""
     return replace(
         act,
         metric=metric,

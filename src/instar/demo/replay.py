@@ -8,7 +8,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +28,8 @@ class Replay:
     """A client of the prediction API: some connections, each with its share of the flights.
 
     `rows` hold the columns that a live request has; `labels` the answers by flight id. The
-    counters may be read at any time. `stop` ends it at the next request.
+    counters may be read at any time. The first request waits until `ready`; `stop` ends it at the
+    next one.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class Replay:
         *,
         connections: int = 2,
         forever: bool = False,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self.host = urlsplit(url).netloc
         self.path = f"/v2/models/{model}/infer"
-        self.rows, self.labels, self.forever = rows, labels, forever
+        self.labels, self.forever, self.ready = labels, forever, ready
         self.sent = self.failed = self.told = 0
         self.versions: dict[str, int] = {}
         self._stop = threading.Event()
@@ -75,6 +77,8 @@ class Replay:
 
     def _play(self, rows: Sequence[Mapping[str, Any]]) -> None:
         connection = http.client.HTTPConnection(self.host, timeout=10)
+        while not (self.ready() or self._stop.is_set()):
+            time.sleep(0.01)
         flying: list[tuple[datetime, str, str]] = []
         down: list[dict[str, str]] = []
         for turn, row in self._turns(rows):

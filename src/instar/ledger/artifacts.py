@@ -75,8 +75,6 @@ class DirectoryArtifacts:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        with files.mapped():
-            files.folder(root)
 
     def put(self, data: bytes) -> str:
         """Keep bytes and return their digest."""
@@ -138,6 +136,7 @@ class DirectoryArtifacts:
     ) -> None:
         place = self._place(digest)
         with files.mapped():
+            files.folder(self._root)
             files.folder(place.parent, below=self._root)
             if self._holds(digest):
                 # Whoever named it may have died before the name was durable.

@@ -19,13 +19,13 @@ from instar.core.digest import digest_json
 from instar.core.errors import InputError
 from instar.core.finding import Verdict
 from instar.core.records import Bundle, ModelVersion, Plan, Validation, Vote, VoteKind
-from instar.core.tools import Route
 from instar.core.update import State, Update, replay
 from instar.service.child import Tell, as_file, located, run_worker
 from instar.service.errors import NotNow, NoWayBack, UnknownUpdate
 from instar.service.outcome import Outcome, describe
 
 if TYPE_CHECKING:
+    from instar.core.tools import Route
     from instar.ledger.journal import Entry, Journal
     from instar.policy import Project
     from instar.serving.client import Gateway
@@ -244,23 +244,21 @@ class Workspace:
         )
         return {"champion": earlier.name, "was": champion.name, "seconds": seconds}
 
+    def route(self) -> Route:
+        """Return the route that is wanted: which version serves which share.
+
+        Raises:
+            NoRoute: nothing serves yet.
+        """
+        from instar.serving.client import GatewayTraffic
+
+        return GatewayTraffic(self.root / ".instar", self.project.model).route()
+
     def _all_traffic_to(self, version: ModelVersion) -> None:
         from instar.serving.client import GatewayTraffic
 
         traffic = GatewayTraffic(self.root / ".instar", self.project.model)
-        now = traffic.route()
-        kept = {**now.manifests, version.name: version.bundle.manifest}
-        traffic.move(
-            Route(
-                model=now.model,
-                generation=now.generation + 1,
-                shares={version.name: 1.0},
-                manifests=kept,
-                champion=version.name,
-                salt=now.salt,
-                warm=tuple(name for name in kept if name != version.name),
-            )
-        )
+        traffic.move(traffic.route().home(version.name, version.bundle.manifest))
 
     # Reading.
 

@@ -35,6 +35,26 @@ def deciles(values: Floats, codes: NDArray[np.int64], slices: int) -> Floats:
     return out
 
 
+def chance(at: Floats, sizes: NDArray[np.int64]) -> Floats:
+    """Say how far deciles lie off by chance: their standard errors, averaged.
+
+    The density at a decile is read off the distance of the deciles beside it.
+
+    Args:
+        at: Deciles, shape (slices, 9).
+        sizes: Present values per slice, shape (slices,).
+    Source:
+        The asymptotic variance of a sample quantile, q (1 - q) / (n f^2).
+    Example:
+        >>> uniform = np.arange(1, 10)[None, :] / 10
+        >>> float(chance(uniform, np.array([10_000]))[0].round(4))
+        0.0042
+    """
+    spread = np.gradient(at, DECILES, axis=1)  # 1 / density
+    error = np.sqrt(DECILES * (1 - DECILES) / np.maximum(sizes, 1)[:, None]) * spread
+    return np.asarray(error.mean(axis=1))
+
+
 def expected(old: Floats, fresh: Floats) -> Floats:
     """Say where each slice's deciles would be, had it moved as the middle one of the others.
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+EXPLAINED = 0.25  # a conversion explains a shift when it leaves at most a quarter of it
+
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
@@ -38,3 +43,18 @@ CONVERSIONS: tuple[Conversion, ...] = (
     *_both("thousandths", "units", 1e-3),
     *_both("per cent", "fractions", 1e-2),
 )
+
+
+def explain(now: NDArray[np.float64], due: NDArray[np.float64]) -> Conversion | None:
+    """Find the conversion that brings numbers back to where they are due, if one does.
+
+    Example:
+        >>> fahrenheit = np.array([50.0, 68.0, 86.0])
+        >>> found = explain((fahrenheit - 32) / 1.8, fahrenheit + 1)
+        >>> found.got, explain(fahrenheit, fahrenheit - 100)
+        ('Celsius', None)
+    """
+    left = [float(np.abs(now * c.scale + c.shift - due).mean()) for c in CONVERSIONS]
+    best = int(np.argmin(left))
+    before = float(np.abs(now - due).mean())
+    return CONVERSIONS[best] if left[best] <= EXPLAINED * before else None

@@ -6,6 +6,7 @@ It keeps nothing between ticks but its last record.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -85,6 +86,8 @@ def release(
     """
     if approval.verdict is not Verdict.PASS or approval.bundle != bundle.manifest:
         raise NotApproved(bundle.version, f"{approval.verdict.value} for another or no bundle")
+    if last is None and (approval.expires_at or math.inf) < tools.clock.now():
+        raise NotApproved(bundle.version, "one that has expired")
     if tools.traffic is None:
         raise NoTraffic
     if last is not None and last.phase in ENDED:

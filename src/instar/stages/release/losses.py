@@ -8,11 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instar.core.data import TaskKind
+from instar.core.errors import PolicyError
 from instar.core.family import Family
 from instar.core.records import ModelVersion
 
 Array = NDArray[np.float64]
+_PAST = 256
 Loss = Callable[[Array, Array, float], Array]
+
+
+class NoRanking(PolicyError):
+    """Refuse a live AUROC for a task that has not two classes."""
+
+    code = "policy.no_ranking"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__("a live quality for this task", f"auroc for a {kind} one", "use brier")
 
 
 def brier(scores: Array, labels: Array, span: float) -> Array:
@@ -36,11 +47,37 @@ def squared_error(scores: Array, labels: Array, span: float) -> Array:
     return np.asarray(np.minimum(((scores[:, 0] - labels) / span) ** 2, 1.0))
 
 
+def auroc(scores: Array, labels: Array, span: float) -> Array:
+    """Count how many of the version's last answers of the other class an answer is ranked against.
+
+    Each answer is held against up to 256 answers of the other class that the same version gave
+    before it: the share ranked wrongly, ties as half; without any, 0.5. The mean over answers is
+    1 - AUROC. What an answer is held against lies in its past, so that chance alone decides
+    between two versions, as with any other loss.
+
+    Example:
+        >>> auroc(np.array([[0.4, 0.6], [0.8, 0.2], [0.1, 0.9]]), np.array([1, 0, 1]), 1.0)
+        array([0.5, 0. , 0. ])
+    """
+    score, truth = scores[:, -1], labels == 1
+    losses = np.full(len(score), 0.5)
+    for mine, sign in ((truth, 1.0), (~truth, -1.0)):
+        others = np.concatenate([np.full(_PAST, np.nan), score[~mine]])
+        before = np.cumsum(~mine)[mine]  # answers of the other class that came first
+        past = np.lib.stride_tricks.sliding_window_view(others, _PAST)[before]  # (m, past)
+        gap = sign * (score[mine][:, None] - past)
+        wrong = np.where(np.isnan(past), 0.0, (gap < 0) + 0.5 * (gap == 0)).sum(axis=1)
+        seen = np.minimum(before, _PAST)
+        losses[mine] = np.where(seen > 0, wrong / np.maximum(seen, 1), 0.5)
+    return losses
+
+
 LOSSES: Family[Loss] = Family(
     "live_quality",
     {
         "brier": brier,
         "accuracy": accuracy,
+        "auroc": auroc,
         "squared_error": squared_error,
     },
 )
@@ -51,8 +88,12 @@ def loss_of(name: str, champion: ModelVersion) -> tuple[str, Loss, float]:
 
     Raises:
         UnknownName: the family has no such member.
+        NoRanking: the task has no two classes to rank.
     """
-    regression = champion.task.kind is TaskKind.REGRESSION
+    kind = champion.task.kind
+    regression = kind is TaskKind.REGRESSION
+    if name == "auroc" and kind is not TaskKind.BINARY:
+        raise NoRanking(kind.value)
     if name == "auto":
         name = "squared_error" if regression else "brier"
     if not regression:

@@ -12,7 +12,6 @@ def rollback(traffic: Traffic, champion: ModelVersion) -> float:
     """Give all traffic to a version; the way back of a release, by itself or by hand.
 
     It may be called at any time and as often as one likes. The versions that served stay warm.
-    Nothing is asked of them: the way back does not depend on whether they can be loaded.
 
     Returns:
         Seconds until the last request went elsewhere.
@@ -20,19 +19,7 @@ def rollback(traffic: Traffic, champion: ModelVersion) -> float:
         BackendError: nobody says that the traffic has moved. The gateway moves it as soon as it
             sees the route, so calling again is all there is to do.
     """
-    route = traffic.route()
-    names = dict.fromkeys((route.champion, *route.shares, *route.warm))
-    warm = tuple(name for name in names if name != champion.name)
-    manifests = {name: route.manifests[name] for name in warm}
-    home = replace(
-        route,
-        generation=route.generation + 1,
-        shares={champion.name: 1.0},
-        manifests={**manifests, champion.name: champion.bundle.manifest},
-        champion=champion.name,
-        warm=warm,
-    )
-    return traffic.move(home)
+    return traffic.move(traffic.route().home(champion.name, champion.bundle.manifest))
 
 
 def begin(traffic: Traffic, champion: ModelVersion, candidate: Bundle) -> float:

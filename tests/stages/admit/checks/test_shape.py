@@ -61,6 +61,18 @@ def test_outliers_number_that_is_nearly_always_zero_is_fenced_by_training(eviden
     assert finding.verdict is Verdict.PASS
 
 
+def test_outliers_long_tail_that_was_there_before_is_reported_only(evidence, table):
+    def tail(seed):
+        return pl.Series(np.random.default_rng(seed).standard_cauchy(3000))
+
+    old, fresh = table(temp=tail(0)), table(seed=1, temp=tail(1))
+    headline, finding = CHECKS["outliers"](evidence(fresh, old=old))
+    assert headline.verdict is Verdict.PASS
+    assert (finding.code, finding.verdict) == ("outliers:temp", Verdict.FAIL)
+    assert not finding.enforced
+    assert CHECKS["outliers"](evidence(fresh))[0].enforced
+
+
 def test_format_unknown_category_is_reported_or_held_back(evidence, table):
     fresh = (
         table(seed=1)

@@ -1,6 +1,7 @@
 import polars as pl
 import pytest
 
+from instar.core.errors import UnknownName
 from instar.core.finding import Verdict
 from instar.stages.admit.checks.slice_shift import slice_shift
 from instar.stages.admit.evidence import Held
@@ -83,6 +84,11 @@ def test_slice_shift_false_alarms_are_none(evidence, table):
     for seed in range(1, 20):
         [finding] = slice_shift(evidence(table(600, seed=seed)))
         assert finding.verdict is Verdict.PASS
+
+
+def test_slice_shift_unknown_slice_column_is_refused(evidence):
+    with pytest.raises(UnknownName, match="did you mean 'site'"):
+        slice_shift(evidence(slices=("sites",)))
 
 
 def test_slice_shift_without_slices_says_so(evidence, table):

@@ -9,28 +9,33 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instar.core.data import Kind, Role
+from instar.core.errors import UnknownName
 from instar.core.finding import Finding, Verdict
 from instar.stages.admit.evidence import Evidence, Held
 from instar.stages.admit.pictures import bars, spread
-from instar.stages.admit.units import CONVERSIONS, Conversion
+from instar.stages.admit.units import Conversion, explain
 from instar.stages.admit.words import count, days
-from instar.stats.slice_shift import deciles, expected
+from instar.stats.slice_shift import chance, deciles, expected
 
 Floats = NDArray[np.float64]
 VALUES = 30  # a category with more values is no slicing, unless the policy names it
-EXPLAINED = 0.25  # a conversion explains a shift when it leaves at most a quarter of it
+SURE = 3.0  # standard errors that chance is granted
 WORST = 0.95  # quantile of days; the very worst may be an accident
 HALF = 0.5  # a shift that a conversion explains counts from half the limit on
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A number's move within one slice: `excess` is in old interquartile ranges."""
+    """A number's move within one slice: medians before, now, and due had it moved as elsewhere.
+
+    `excess` is in old interquartile ranges, `blame` in the number's unit.
+    """
 
     number: str
     by: str
     value: str
     excess: float
+    blame: float
     before: float
     now: float
     due: float
@@ -57,9 +62,7 @@ def slice_shift(evidence: Evidence) -> list[Finding | Held]:
     goes on, so that what merely overlaps with it (a carrier at home on that airport) is not named.
     """
     old, fresh = evidence.compared
-    slicings = [
-        _slicing(old[name], fresh[name]) for name in _sliced_by(evidence) if name in fresh.columns
-    ]
+    slicings = [_slicing(old[name], fresh[name]) for name in _sliced_by(evidence)]
     answers: list[Finding | Held] = []
     worst: dict[str, float] = {}
     for column in evidence.schema.of(Role.FEATURE, Kind.NUMBER):
@@ -71,11 +74,13 @@ def slice_shift(evidence: Evidence) -> list[Finding | Held]:
 
 
 def _sliced_by(evidence: Evidence) -> tuple[str, ...]:
-    return evidence.policy.slices or tuple(
-        column.name
-        for column in evidence.schema.of(Role.FEATURE, Kind.CATEGORY)
-        if len(column.categories) <= VALUES
-    )
+    columns = evidence.schema.of(Role.FEATURE, Kind.CATEGORY)
+    known = [column.name for column in columns]
+    for name in evidence.policy.slices:
+        if name not in known:
+            raise UnknownName("category column under admit.slices", name, known)
+    few = tuple(column.name for column in columns if len(column.categories) <= VALUES)
+    return evidence.policy.slices or few
 
 
 def _slicing(old: pl.Series, fresh: pl.Series) -> Slicing:
@@ -106,7 +111,7 @@ def _search(
         if not over:
             return found, max((s.excess for s in shifts), default=0.0)
         # Of slices that overlap, the one at fault has both: most of the shift, and most rows.
-        shift = max(over, key=lambda s: s.excess * s.rows)
+        shift = max(over, key=lambda s: s.blame * s.rows)
         found.append(shift)
         slicing = next(slicing for slicing in slicings if slicing.by == shift.by)
         code = slicing.values.index(shift.value)
@@ -125,31 +130,28 @@ def _shifts(number: str, old: Floats, fresh: Floats, slicing: Slicing, scale: fl
     size = len(slicing.values)
     before, now = deciles(old, slicing.old, size), deciles(fresh, slicing.fresh, size)
     due = expected(before, now)
-    excess = np.abs(now - due).mean(axis=1) / scale
-    sizes = np.bincount(slicing.fresh[slicing.fresh >= 0], minlength=size)
+    there = slicing.fresh[(slicing.fresh >= 0) & ~np.isnan(fresh)]
+    sizes = np.bincount(there, minlength=size)
+    apart, own = (np.abs(now - since).mean(axis=1) for since in (due, before))
+    excess = np.maximum(0.0, apart - SURE * chance(now, sizes)) / scale
+    # Each of two slices is as far from the other: then the one that moved itself is to blame.
+    blame = own if np.count_nonzero(~np.isnan(apart)) == 2 else apart
     return [
         Shift(
             number=number,
             by=slicing.by,
             value=slicing.values[place],
             excess=float(excess[place]),
+            blame=float(blame[place]),
             before=float(before[place, 4]),
             now=float(now[place, 4]),
             due=float(due[place, 4]),
             scale=scale,
             rows=int(sizes[place]),
-            conversion=_explanation(now[place], due[place]),
+            conversion=explain(now[place], due[place]),
         )
         for place in np.flatnonzero(~np.isnan(excess))
     ]
-
-
-def _explanation(now: Floats, due: Floats) -> Conversion | None:
-    """Find the conversion that brings the deciles back to where they are due, if one does."""
-    left = [float(np.abs(now * c.scale + c.shift - due).mean()) for c in CONVERSIONS]
-    best = int(np.argmin(left))
-    before = float(np.abs(now - due).mean())
-    return CONVERSIONS[best] if left[best] <= EXPLAINED * before else None
 
 
 def _at_fault(evidence: Evidence, shift: Shift) -> tuple[NDArray[np.int64], Conversion | None]:
@@ -186,7 +188,7 @@ def _unit(evidence: Evidence, shift: Shift, fresh: pl.DataFrame) -> Conversion |
     )
     place = slicing.values.index(shift.value)
     due = expected(before, now)[place]
-    return None if np.isnan(due).any() else _explanation(now[place], due)
+    return None if np.isnan(due).any() else explain(now[place], due)
 
 
 def _numbers(frame: pl.DataFrame, chosen: pl.Expr) -> NDArray[np.int64]:

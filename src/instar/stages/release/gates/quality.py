@@ -15,15 +15,16 @@ def quality(evidence: Evidence, policy: ReleasePolicy, alpha: float) -> Finding:
     """Ask whether the candidate's answers are worse than the champion's at the same time.
 
     FAIL: proof that they are worse, at any labels. INCONCLUSIVE: fewer labels than the step asks
-    for, or a loss beyond the margin that is not proven yet. A step that asks for no labels does
-    not wait for this gate.
+    for, or no proof yet that they are not worse by the margin. A step that asks for no labels
+    does not wait for this gate.
     """
     answers = evidence.answers
+    n = int(answers.candidate.sum())
     effect = effect_sequence(answers.loss, answers.candidate, answers.share, alpha=alpha)
     answer = _answer(effect, policy.quality_margin)
-    n = int(answers.candidate.sum())
-    verdict = _verdict(evidence, effect, answer, policy.quality_margin)
-    needed = effect.needed(policy.quality_margin) if answer is Comparison.CANNOT_TELL else None
+    verdict = _verdict(evidence, answer)
+    times = effect.needed(policy.quality_margin) if answer is Comparison.CANNOT_TELL else None
+    needed = math.ceil(n * (times - 1)) if times else None
     return Finding(
         code="quality",
         verdict=verdict,
@@ -35,8 +36,8 @@ def quality(evidence: Evidence, policy: ReleasePolicy, alpha: float) -> Finding:
         interval=Interval(-effect.interval.high, -effect.interval.low, effect.interval.level),
         n=n,
         answer=answer,
-        passes_if=_passes_if(verdict, evidence, policy.quality_margin),
-        labels_needed=math.ceil(n * (needed - 1)) if needed else None,
+        passes_if=_passes_if(verdict, evidence, needed, policy.quality_margin),
+        labels_needed=needed,
         enforced=evidence.step.labels > 0 or verdict is Verdict.FAIL,
         picture=_picture(effect, policy.quality_margin),
     )
@@ -50,21 +51,23 @@ def _answer(effect: Effect, margin: float) -> Comparison:
     return Comparison.NOT_WORSE if effect.interval.high < margin else Comparison.CANNOT_TELL
 
 
-def _verdict(evidence: Evidence, effect: Effect, answer: Comparison, margin: float) -> Verdict:
+def _verdict(evidence: Evidence, answer: Comparison) -> Verdict:
     if answer is Comparison.WORSE:
         return Verdict.FAIL
-    open_still = answer is Comparison.CANNOT_TELL and effect.value > margin
-    if evidence.labels < evidence.step.labels or open_still:
+    if evidence.labels < evidence.step.labels or answer is Comparison.CANNOT_TELL:
         return Verdict.INCONCLUSIVE
     return Verdict.PASS
 
 
-def _passes_if(verdict: Verdict, evidence: Evidence, margin: float) -> str:
+def _passes_if(verdict: Verdict, evidence: Evidence, needed: int | None, margin: float) -> str:
     if verdict is Verdict.FAIL:
         return "answers no worse than the champion's"
     if (lacking := evidence.step.labels - evidence.labels) > 0:
         return f"{lacking:,} more labels"
-    return "" if verdict is Verdict.PASS else f"a loss of at most {margin:g}"
+    if verdict is Verdict.PASS:
+        return ""
+    labels = f"about {needed:,} more labels" if needed else "many more labels"
+    return f"{labels} show a loss of at most {margin:g}"
 
 
 def _picture(effect: Effect, margin: float) -> dict[str, Any]:
