@@ -164,9 +164,10 @@ class Runner:
             now: Release = self._call(stage, self._inputs(stage, state), scratch)
             if moved(last, now):
                 self._append(stage.kind, now, state.request, None)
-            self.tools.progress("release", now.step, 0, f"{now.phase.value}: {now.reason}")
+            ended = now.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
+            self.tools.progress("release", ended, ended, f"{now.phase.value}: {now.reason}")
             state = self.update(state.request.update)
-            if now.phase in (Phase.PROMOTED, Phase.ROLLED_BACK):
+            if ended:
                 return
             self.tools.clock.sleep(self.policy.release.tick_s)
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from instar.cli import show
 from instar.core.codec import encode
-from instar.demo.acts import Act, Play, perform
+from instar.demo.acts import Act, Play
 
 FOLDER = Path("instar-demo")
 WANTED = ("promoted", "refused", "rolled back", "rolled back")
@@ -28,51 +29,65 @@ def run(*, as_json: bool, keep: bool, seed: int, folder: Path | None) -> int:
     shutil.rmtree(place, ignore_errors=True)
     console = Console(stderr=True, highlight=False)
     began = time.monotonic()
-    with show.progress(as_json) as tell:
-        play = Play(place, seed, tell)
+    play = Play(place, seed)
+    _title(console, "before", "a champion in service, and its data", as_json=as_json)
+    with show.progress(as_json) as play.tell:
         play.set_up()
-        with play.bob.serve() as gateway:
-            acts = perform(
-                play, gateway.url, lambda act: None if as_json else _curtain(console, act)
-            )
-            seconds = time.monotonic() - began
-            if keep and not as_json:
-                _last_screen(acts, seconds)
-                _keep(console, gateway.url)
+    acts: list[Act] = []
+    with play.bob.serve() as gateway:
+        for number, (name, scene) in enumerate(play.scenes(gateway.url), 1):
+            _title(console, f"act {number}", name, as_json=as_json)
+            since = time.monotonic()
+            with show.progress(as_json) as play.tell:
+                act = scene()
+            acts.append(replace(act, seconds=time.monotonic() - since))
+            if not as_json:
+                _curtain(console, acts[-1])
+        seconds = time.monotonic() - began
+        if not as_json:
+            _last_screen(acts, seconds)
+        if keep:
+            _keep(console, gateway.url)
     good = tuple(act.state for act in acts) == WANTED and acts[-1].verdict == "pass"
     if as_json:
         print(json.dumps({"acts": [encode(a) for a in acts], "seconds": seconds, "passed": good}))
-    elif not keep:
-        _last_screen(acts, seconds)
     return 0 if good else 1
 
 
+def _title(console: Console, number: str, name: str, *, as_json: bool) -> None:
+    if not as_json:
+        console.print()
+        console.rule(f"[bold]{number}[/bold]  {name}", align="left", style="dim")
+
+
 def _curtain(console: Console, act: Act) -> None:
-    console.print(
-        Text.assemble(
-            show.mark(act.verdict), " ", (act.name, "bold"), f": {act.update} {act.state}"
-        )
-    )
+    console.print(Text.assemble(show.mark(act.verdict), f" {act.update} ", (act.state, "bold")))
     for line in act.said:
-        console.print(Text(f"    {line}", style="dim"))
+        console.print(Text(f"  {line}"), soft_wrap=True)
 
 
 def _last_screen(acts: Sequence[Act], seconds: float) -> None:
-    table = Table("act", "update", "ended", "champion", "metric", "figures", "s", box=None)
-    for number, act in enumerate(acts, 1):
-        moved = act.champion_after if act.champion_after != act.champion_before else "unchanged"
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "act", "update", "ended", "champion after", "metric", "requests", "s"):
+        table.add_column(name, justify="right" if name in ("requests", "s") else "left")
+    for act in acts:
+        moved = act.champion_after != act.champion_before
+        requests = act.facts.get("requests")
         table.add_row(
-            f"{number} {act.name}",
+            show.mark(act.verdict),
+            act.name,
             act.update,
-            Text.assemble(show.mark(act.verdict), f" {act.state}"),
-            moved,
+            act.state,
+            Text(act.champion_after, style="bold" if moved else "dim"),
             _metric(act),
-            ", ".join(f"{key} {value:,.4g}" for key, value in act.facts.items()),
+            f"{requests:,} ({act.facts['failed']} failed)" if requests else "",
             f"{act.seconds:.0f}",
         )
-    reports = "\n".join(f"report of {act.update}: {act.report}" for act in acts if act.report)
-    show.console.print(Panel(table, title=f"instar demo, {seconds:.0f} s"))
-    show.console.print(Text(reports))
+    show.console.print()
+    show.console.print(Panel(table, title=f"instar demo, {seconds:.0f} s", title_align="left"))
+    for act in acts:
+        if act.report:
+            show.console.print(f"  report of {act.update}  {act.report}", soft_wrap=True)
 
 
 def _metric(act: Act) -> str:

@@ -27,6 +27,7 @@ MARKS = {
     "error": ("!", "magenta"),
 }
 STAGES = {
+    "example": "example",
     "admit": "data gate",
     "plan": "plan",
     "train": "training",

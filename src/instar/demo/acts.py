@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,8 +42,9 @@ class Act:
 class Play:
     """One performance: the folder, the people, and the gateway that serves meanwhile."""
 
-    def __init__(self, folder: Path, seed: int, tell: Tell) -> None:
-        self.folder, self.seed, self.tell = folder, seed, tell
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.seed = folder, seed
+        self.tell: Tell | None = None
         self.alice, self.bob = self._as("alice"), self._as("bob")
 
     def _as(self, name: str, *settings: str) -> Workspace:
@@ -52,9 +52,10 @@ class Play:
 
     def set_up(self) -> None:
         """Make the world of before: data, and a champion in service."""
-        self.tell({"what": "example", "done": 0, "total": 0, "note": "data and the first champion"})
+        tell = self.tell or (lambda line: None)
+        tell({"what": "example", "done": 0, "total": 0, "note": "data and the first champion"})
         stage.lay_out(self.folder, self.seed)
-        self.tell({"what": "example", "done": 1, "total": 1, "note": "ready"})
+        tell({"what": "example", "done": 1, "total": 1, "note": "ready"})
         self.alice.adopt(
             str(self.folder / "champion.safetensors"),
             train=str(self.folder / "data/train.parquet"),
@@ -62,6 +63,15 @@ class Play:
             preprocessing=str(self.folder / "champion.json"),
             seed=self.seed,
             tell=self.tell,
+        )
+
+    def scenes(self, url: str) -> tuple[tuple[str, Callable[[], Act]], ...]:
+        """List the acts in order, each with its name."""
+        return (
+            ("a good update", functools.partial(self.good_update, url)),
+            ("bad data", self.bad_data),
+            ("too good to be true", functools.partial(self.too_good, url)),
+            ("the way back", functools.partial(self.way_back, url)),
         )
 
     def good_update(self, url: str) -> Act:
@@ -83,7 +93,7 @@ class Play:
     def too_good(self, url: str) -> Act:
         """Act 3: a network that reads the departure delay, which no live request has."""
         before = self.alice.champion().name
-        peeking = self._as("alice", "data.ignore=[]", "policy.admit.outliers=0.1")
+        peeking = self._as("alice", "data.ignore=[]")
         asked = self._ask(peeking, "2013-07.parquet", "use the departure delay as well")
         codes = [f.code for f in asked.findings if f.verdict is Verdict.INCONCLUSIVE]
         for name in ("carol", "dave"):
@@ -158,9 +168,14 @@ class Play:
         if client is not None:
             facts = {"requests": client.sent, "failed": client.failed}
         release = state.get(Release)
+        said = tuple(f.message for f in ended.findings if f.verdict is Verdict.FAIL)
         if release is not None:
+            seconds = release.since - release.began_at
             facts |= {"candidate_requests": release.requests, "labels": release.labels}
-            facts |= {"released_s": release.since - release.began_at}
+            facts |= {"released_s": seconds}
+            when = f"{ended.state.value} {seconds:.1f} s after its first share of the traffic"
+            had = f"{release.requests:,} requests of its own and {release.labels:,} labels"
+            said = (f"{when}, at {had}", *said)
         act = Act(
             name=name,
             update=ended.update,
@@ -169,8 +184,7 @@ class Play:
             champion_before=before,
             champion_after=self.bob.champion().name,
             facts=facts,
-            said=tuple(f.message for f in ended.findings if f.verdict is not Verdict.PASS)
-            or (ended.message,),
+            said=said or (ended.message,),
             report=str(report),
         )
         validation = state.get(Validation)
@@ -188,20 +202,3 @@ def _with_metrics(act: Act, validation: Validation) -> Act:
         difference=compared.measured if compared else None,
         interval=compared.interval if compared else None,
     )
-
-
-def perform(play: Play, url: str, curtain: Callable[[Act], None]) -> tuple[Act, ...]:
-    """Play the acts in order; `curtain` is called after each."""
-    done: list[Act] = []
-    scenes: tuple[Callable[[], Act], ...] = (
-        functools.partial(play.good_update, url),
-        play.bad_data,
-        functools.partial(play.too_good, url),
-        functools.partial(play.way_back, url),
-    )
-    for scene in scenes:
-        began = time.monotonic()
-        act = replace(scene(), seconds=time.monotonic() - began)
-        curtain(act)
-        done.append(act)
-    return tuple(done)
