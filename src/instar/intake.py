@@ -7,6 +7,8 @@ Whatever is unusable raises here, and the workspace stays as it was.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import polars as pl
 
 from instar.bundle.runtime import ServedBundle
 from instar.core.codec import decode
-from instar.core.data import Preprocessing, Role, Schema, Snapshot, Task
+from instar.core.data import Kind, Preprocessing, Role, Schema, Snapshot, Task
 from instar.core.digest import digest_bytes
 from instar.core.errors import InputError, InstarError
 from instar.core.finding import Verdict
@@ -31,7 +33,7 @@ from instar.models.build import build
 from instar.models.predict import logits
 from instar.models.weights import load
 from instar.policy import Project
-from instar.stages.package import seal
+from instar.stages.package import inspect, seal
 from instar.stages.train.sample import keep, size
 from instar.stats.metrics import primary, score
 
@@ -46,6 +48,19 @@ class BadPreprocessing(InputError):
             "a JSON file with `numbers` (name, fill, scale, shift) and `categories` (name, values)",
             f"{name}: {problem}",
             "see docs/adopt.md",
+        )
+
+
+class GraphForWeights(InputError):
+    """Ask for weights where an ONNX graph was given: nobody can train it on."""
+
+    code = "input.graph_for_weights"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "the network's weights as safetensors",
+            f"{name}, a sound ONNX graph, which cannot be trained on",
+            "save the state_dict that it was exported from: safetensors.torch.save_file",
         )
 
 
@@ -141,6 +156,9 @@ def adopt(
         InputError: weights, network or data do not fit each other; nothing was written.
     """
     data = weights.read_bytes()
+    if weights.suffix == ".onnx":
+        inspect(data)
+        raise GraphForWeights(weights.name)
     how, settings = project.task, project.policy.data
     frame = read_frame(train)
     task = infer_task(frame, how.kind, how.target, how.time, how.id, how.classes)
@@ -212,7 +230,24 @@ def read_preprocessing(path: Path, schema: Schema) -> Preprocessing:
         how = decode(Preprocessing, json.loads(path.read_text("utf-8")))
     except (ValueError, OSError, InstarError) as error:
         raise BadPreprocessing(path.name, str(error)) from error
-    for name in how.columns:
-        if name not in schema:
-            raise BadPreprocessing(path.name, f"the data have no column {name!r}")
+    if problem := next(_problems(how, schema), None):
+        raise BadPreprocessing(path.name, problem)
     return how
+
+
+def _problems(how: Preprocessing, schema: Schema) -> Iterator[str]:
+    """Say where a preprocessing does not fit the columns that a network may read."""
+    features = {column.name: column for column in schema.features}
+    image = (how.image,) if how.image else ()
+    parts = ((Kind.NUMBER, how.numbers), (Kind.CATEGORY, how.categories), (Kind.IMAGE, image))
+    for kind, columns in parts:
+        for column in columns:
+            if column.name not in features:
+                yield f"the data have no feature {column.name!r}"
+            elif features[column.name].kind is not kind:
+                yield f"{column.name!r} is a {features[column.name].kind.value}"
+    if len(set(how.columns)) != len(how.columns) or not how.columns:
+        yield "it names a column twice" if how.columns else "it names no column"
+    for number in how.numbers:
+        if not all(map(math.isfinite, (number.fill, number.scale, number.shift))):
+            yield f"a figure of {number.name!r} is no finite number"

@@ -25,6 +25,7 @@ from instar.core.finding import Verdict
 from instar.core.policy import Policy
 from instar.core.records import (
     Admission,
+    Approval,
     Bundle,
     ModelVersion,
     Phase,
@@ -157,6 +158,8 @@ class Runner:
     def _release(self, stage: Stage, state: Update) -> None:
         """Tick until the release has ended; file every move, not every look."""
         scratch = self.tools.scratch / "release"
+        if state.get(Release) is None:
+            self._reigning(state.request)
         while state.state.open:
             last = state.get(Release)
             if last is not None and last.phase is Phase.PROMOTING:
@@ -171,10 +174,25 @@ class Runner:
                 return
             self.tools.clock.sleep(self.policy.release.tick_s)
 
+    def _reigning(self, request: Request) -> Entry:
+        """Find the champion's entry, as long as it is the one the update was held against."""
+        entry = self.journal.champion(request.model)
+        name = entry.body["name"] if entry else "none"
+        if entry is None or name != request.champion:
+            raise Overtaken(request.update, request.champion, name)
+        return entry
+
+    def _still_champion(self, request: Request, candidate: str) -> None:
+        """See that nobody rolled back between the promotion and the move of the traffic."""
+        entry = self.journal.champion(request.model)
+        if entry is None or entry.body["name"] != candidate:
+            raise Overtaken(request.update, candidate, entry.body["name"] if entry else "none")
+
     def _promote(self, state: Update) -> None:
-        if state.promoted:
-            return
         request = state.request
+        if state.promoted:
+            self._still_champion(request, state.records[Bundle].version)
+            return
         made = successor(
             request,
             self.champion(request),
@@ -183,10 +201,9 @@ class Runner:
             state.records[Bundle],
             state.records[Validation],
         )
-        current = self.journal.champion(request.model)
         self.journal.promote(
             request.model,
-            expect=current.seq if current else None,
+            expect=self._reigning(request).seq,
             kind="promotion",
             body=encode(made),
             update=request.update,
@@ -210,6 +227,8 @@ def may_follow(before: Stage | None, stage: Stage, state: Update) -> bool:
 
 def _settled(stage: Stage, state: Update) -> bool:
     record = state.records.get(stage.makes)
+    if isinstance(record, Approval) and record.votes != state.votes:
+        return False  # somebody spoke since
     waits = stage.name == "approve" and record is not None and record.verdict is not Verdict.PASS
     return record is not None and not waits
 
@@ -237,6 +256,19 @@ def version(journal: Journal, model: str, name: str) -> ModelVersion:
             if entry.body["name"] == name:
                 return decode(ModelVersion, entry.body)
     raise UnknownVersion(name)
+
+
+class Overtaken(InputError):
+    """Refuse to move traffic for an update, since the champion is another by now."""
+
+    code = "update.overtaken"
+
+    def __init__(self, update: str, wanted: str, champion: str) -> None:
+        super().__init__(
+            f"{wanted} as the champion, as {update} has it",
+            champion,
+            "ask for a new update against today's champion",
+        )
 
 
 class UnknownVersion(InputError):

@@ -78,6 +78,15 @@ class NoChampion(InputError):
         )
 
 
+class ChampionChanged(InputError):
+    """Refuse a request whose champion was replaced while its data were read."""
+
+    code = "update.champion_changed"
+
+    def __init__(self, champion: str) -> None:
+        super().__init__(f"{champion} as the champion", "another by now", "ask again")
+
+
 class AlreadyAdopted(InputError):
     """Refuse a second adoption: the champion changes by updates only."""
 
@@ -97,7 +106,7 @@ class StageFailed(BackendError):
     code = "update.stage_failed"
 
     def __init__(self, update: str, reason: str) -> None:
-        super().__init__("a stage that ends with a record", reason, f"see: instar show {update}")
+        super().__init__("a stage that ends with a record", reason, f"see: instar status {update}")
 
 
 class SystemClock:
@@ -163,7 +172,9 @@ class Work:
 
         def renew() -> None:
             while not done.wait(LEASE_S / 3):
-                self.journal.renew(model, holder, epoch, LEASE_S, self.tools.clock.now())
+                # A lost lease is told by the next write; a ledger that is busy, by nobody.
+                with contextlib.suppress(BackendError):
+                    self.journal.renew(model, holder, epoch, LEASE_S, self.tools.clock.now())
 
         thread = threading.Thread(target=renew, daemon=True)
         thread.start()
@@ -256,14 +267,26 @@ def look_ahead(work: Work, *, source: str, seed: int) -> dict[str, Any]:
     return {"admission": encode(admission), "plan": encode(made)}
 
 
-def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]:
-    """Ask for an update and carry it as far as verdicts and people allow."""
+def alone(work: Work) -> ModelVersion:
+    """Return the champion, if no update of it is open.
+
+    Raises:
+        UpdateRunning: there is one.
+    """
     champion = work.champion()
     for name, state in work.updates():
         if state.state.open:
             raise UpdateRunning(name, state.state.value)
+    return champion
+
+
+def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]:
+    """Ask for an update and carry it as far as verdicts and people allow."""
+    champion = alone(work)
     found = intake.ask(work.project, champion, source, work.tools, Path(source).name)
     with work.lease() as epoch:
+        if alone(work) != champion:  # reading takes its time, and others did not wait for it
+            raise ChampionChanged(champion.name)
         number = 1 + len(work.journal.entries(model=work.project.model, kind="request"))
         name = f"u{number:04}"
         policy = work.tools.artifacts.put(canonical(encode(work.project.policy)))

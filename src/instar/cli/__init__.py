@@ -223,7 +223,12 @@ def report(
 
     page = workspace(root).report(update)
     file = out or Path(f"{update}.html")
-    file.write_text(page, encoding="utf-8")
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            "a file to write", f"{file.name!r}: {error.strerror}", "choose another: --out FILE"
+        ) from error
     show.result({"file": str(file), "bytes": len(page)}, json, show.written)
 
 

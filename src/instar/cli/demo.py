@@ -17,16 +17,18 @@ from rich.text import Text
 
 from instar.cli import show
 from instar.core.codec import encode
+from instar.core.errors import InputError
 from instar.demo.acts import Act, Play
 
 FOLDER = Path("instar-demo")
+MARK = ".instar-demo"
 WANTED = ("promoted", "refused", "rolled back", "rolled back")
 
 
 def run(*, as_json: bool, keep: bool, seed: int, folder: Path | None) -> int:
     """Play the four acts; return 0 if each ended as it must."""
     place = (folder or FOLDER).resolve()
-    shutil.rmtree(place, ignore_errors=True)
+    _clear(place)
     console = Console(stderr=True, highlight=False)
     began = time.monotonic()
     play = Play(place, seed)
@@ -52,6 +54,17 @@ def run(*, as_json: bool, keep: bool, seed: int, folder: Path | None) -> int:
     if as_json:
         print(json.dumps({"acts": [encode(a) for a in acts], "seconds": seconds, "passed": good}))
     return 0 if good else 1
+
+
+def _clear(place: Path) -> None:
+    """Make room for the demo: what an earlier one left goes, and nothing else ever does."""
+    if place.exists() and not (place / MARK).is_file() and any(place.iterdir()):
+        raise InputError(
+            "an empty folder, or an earlier demo's", repr(place.name), "choose another: --folder"
+        )
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    (place / MARK).touch()
 
 
 def _title(console: Console, number: str, name: str, *, as_json: bool) -> None:

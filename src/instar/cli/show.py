@@ -162,9 +162,12 @@ def plan(done: Mapping[str, Any]) -> None:
 
 def rolled_back(done: Mapping[str, Any]) -> None:
     """Say who serves again."""
+    moved = f"traffic moved in {done['seconds'] * 1000:.0f} ms"
+    if not done["in_force"]:
+        moved = "no gateway answers; it follows as soon as one runs"
     console.print(
         f"[green]✔[/green] [bold]{done['champion']}[/bold] serves again instead of {done['was']}; "
-        f"traffic moved in {done['seconds'] * 1000:.0f} ms"
+        f"{moved}"
     )
 
 

@@ -18,7 +18,7 @@ from instar.core.codec import decode, encode
 from instar.core.digest import digest_json
 from instar.core.errors import InputError
 from instar.core.finding import Verdict
-from instar.core.records import Bundle, ModelVersion, Plan, Validation, Vote, VoteKind
+from instar.core.records import Approval, Bundle, ModelVersion, Plan, Validation, Vote, VoteKind
 from instar.core.update import State, Update, replay
 from instar.service.child import Tell, as_file, located, run_worker
 from instar.service.errors import NotNow, NoWayBack, UnknownUpdate
@@ -47,6 +47,10 @@ class Workspace:
 
         return read(self.root / "instar.yaml", overrides=self._overrides())
 
+    @property
+    def _ledger(self) -> Path:
+        return self.root / ".instar" / "ledger.db"
+
     def _overrides(self) -> dict[str, str]:
         from instar.policy import split_overrides
 
@@ -57,7 +61,7 @@ class Workspace:
         from instar.ledger.journal import SqliteJournal
 
         _ = self.project  # no ledger is made beside a folder that is no workspace
-        return SqliteJournal(self.root / ".instar" / "ledger.db")
+        return SqliteJournal(self._ledger)
 
     # Work, done by the worker process.
 
@@ -126,6 +130,15 @@ class Workspace:
         if not state.state.open or not (approved or state.state is State.RELEASING):
             raise NotNow(
                 "an approved update", update, state.state.value, f"see: instar status {update}"
+            )
+        approval = state.get(Approval)
+        until = approval.expires_at if approval else None
+        if state.state is State.WAITING and until is not None and until < time.time():
+            raise NotNow(
+                "a valid approval",
+                update,
+                "approved too long ago",
+                f"ask again: instar approve {update}",
             )
         self._work("release", tell, update=update)
         return self.outcome(update)
@@ -201,6 +214,10 @@ class Workspace:
         state = self.state(update)
         if not state.state.open:
             raise NotNow("an open update", update, state.state.value, "nothing to do")
+        if state.promoted:
+            raise NotNow(
+                "an update that can be withdrawn", update, "promoted", "go back: instar rollback"
+            )
         if state.state is State.RELEASING:
             self._all_traffic_to(self.champion())
         self.journal.append(
@@ -215,16 +232,25 @@ class Workspace:
     def rollback(self, *, reason: str) -> dict[str, Any]:
         """Put the champion's predecessor back: traffic first, then the record.
 
+        A gateway that is down takes the route up when it comes back: `in_force` says so.
+
         Raises:
             NoWayBack: the champion is the first of its line.
+            NotNow: a release is under way, which would move the traffic again.
         """
         current = self.journal.champion(self.project.model)
         champion = self.champion()
         if current is None or champion.parent is None:
             raise NoWayBack(champion.name)
+        for update in self.update_ids():
+            state = self.state(update)
+            if state.state is State.RELEASING and not state.promoted:
+                raise NotNow(
+                    "no release under way", update, "releasing", f"first: instar abort {update}"
+                )
         earlier = self.version(champion.parent)
         began = time.monotonic()
-        self._all_traffic_to(earlier)
+        in_force = self._all_traffic_to(earlier)
         seconds = time.monotonic() - began
         self.journal.promote(
             self.project.model,
@@ -242,7 +268,12 @@ class Workspace:
             model=self.project.model,
             actor=self.by,
         )
-        return {"champion": earlier.name, "was": champion.name, "seconds": seconds}
+        return {
+            "champion": earlier.name,
+            "was": champion.name,
+            "seconds": seconds,
+            "in_force": in_force,
+        }
 
     def route(self) -> Route:
         """Return the route that is wanted: which version serves which share.
@@ -254,11 +285,16 @@ class Workspace:
 
         return GatewayTraffic(self.root / ".instar", self.project.model).route()
 
-    def _all_traffic_to(self, version: ModelVersion) -> None:
-        from instar.serving.client import GatewayTraffic
+    def _all_traffic_to(self, version: ModelVersion) -> bool:
+        """Give a version all traffic; tell whether a gateway says that it is so."""
+        from instar.serving.client import GatewaySilent, GatewayTraffic
 
         traffic = GatewayTraffic(self.root / ".instar", self.project.model)
-        traffic.move(traffic.route().home(version.name, version.bundle.manifest))
+        try:
+            traffic.move(traffic.route().home(version.name, version.bundle.manifest))
+        except GatewaySilent:
+            return False
+        return True
 
     # Reading.
 
@@ -287,9 +323,9 @@ class Workspace:
         Raises:
             UnknownUpdate: the ledger does not hold it.
         """
-        entries = self.journal.entries(update=update)
+        entries = self.journal.entries(update=update) if self._ledger.exists() else []
         if not entries:
-            raise UnknownUpdate(update, self.update_ids())
+            raise UnknownUpdate(update, self.update_ids() if self._ledger.exists() else [])
         return replay(entries)
 
     def update_ids(self) -> list[str]:

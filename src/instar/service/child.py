@@ -74,11 +74,15 @@ def _follow(
 ) -> dict[str, Any]:
     """Pass progress on until the worker has ended, and return or raise what it said last."""
     said: dict[str, Any] = {}
+    begun = ""
     with out.open(encoding="utf-8") as lines:
         while True:
             ended = process.poll() is not None
             for line in lines:
-                said = json.loads(line)
+                begun += line
+                if not line.endswith("\n"):
+                    continue  # the rest is still being written
+                said, begun = json.loads(begun), ""
                 if "progress" in said and tell is not None:
                     tell(said["progress"])
             if ended:
@@ -93,10 +97,15 @@ def _follow(
 
 
 def located(name: str | Path, root: Path) -> str:
-    """Find a file here or in the workspace; a name that is in neither stays as it is."""
+    """Find a file, or a pattern's files, here or in the workspace; else the name stays as it is."""
     if str(name).startswith(("http:", "https:", "s3:")):
         return str(name)
-    return str(next((p.resolve() for p in (Path(name), root / name) if p.exists()), name))
+    for place in (Path(), root):
+        if (place / name).exists():
+            return str((place / name).resolve())
+        if not Path(name).is_absolute() and any(place.glob(str(name))):
+            return str(place.resolve() / name)
+    return str(name)
 
 
 @contextmanager
@@ -110,8 +119,10 @@ def as_file(source: Any, root: Path) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="instar-") as folder:
         file = Path(folder) / "frame.parquet"
-        write = getattr(source, "write_parquet", None) or getattr(source, "to_parquet", None)
-        if write is None:
+        if hasattr(source, "write_parquet"):
+            source.write_parquet(file)
+        elif hasattr(source, "to_parquet"):
+            source.to_parquet(file, index=False)  # the index of a Pandas frame is no column
+        else:
             raise InputError("a file or a data frame", type(source).__name__, "give a path")
-        write(file)
         yield str(file)

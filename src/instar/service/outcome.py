@@ -69,9 +69,12 @@ def _next(name: str, update: Update) -> str:
             approval = update.get(Approval)
             if approval is not None and approval.verdict is Verdict.PASS:
                 return f"instar release {name}"
-            hints = [f.passes_if for f in update.findings if f.passes_if]
+            open_ = [f for f in update.findings if f.enforced and f.verdict is not Verdict.PASS]
+            hints = [f.passes_if for f in open_ if f.passes_if]
             return hints[0] if hints else f"instar approve {name} --by NAME"
-        case State.RELEASING | State.RUNNING:
+        case State.RELEASING:
+            return f"instar release {name}"
+        case State.RUNNING:
             return f"instar resume {name}"
         case State.REFUSED | State.FAILED | State.ROLLED_BACK:
             return f"instar report {name}"

@@ -38,7 +38,7 @@ def test_gather_counts_only_what_came_after_the_release_began(stage: Make) -> No
 
 
 def test_gather_keeps_shares_apart(stage: Make) -> None:
-    scene = stage()
+    scene = stage(quality_margin=0.2)
     scene.tick()
     scene.traffic.serve(2_000)
     scene.tick()

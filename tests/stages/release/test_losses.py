@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, brier_score_loss
+from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 
 from instar.core.data import Column, Kind, Role, Schema, Task, TaskKind
 from instar.core.errors import UnknownName
-from instar.stages.release.losses import LOSSES, loss_of
+from instar.stages.release.losses import LOSSES, NoRanking, loss_of
 
 
 def draw(classes: int) -> tuple[Any, Any]:
@@ -54,3 +54,26 @@ def test_loss_of_auto_follows_the_task(stage: Any) -> None:
 def test_loss_of_unknown_name_is_refused(stage: Any) -> None:
     with pytest.raises(UnknownName, match="did you mean 'brier'"):
         loss_of("briar", stage().champion)
+
+
+def test_auroc_loss_is_one_minus_auroc_in_the_mean() -> None:
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 2, 4_000)
+    score = np.clip(0.3 * labels + random.random(4_000) * 0.7, 0, 1)
+    losses = LOSSES["auroc"](np.stack([1 - score, score], 1), labels, 1.0)
+    assert losses.min() >= 0
+    assert losses.max() <= 1
+    assert losses.mean() == pytest.approx(1 - roc_auc_score(labels, score), abs=0.01)
+
+
+def test_auroc_loss_of_an_answer_rests_on_its_past_alone() -> None:
+    scores, labels = draw(2)
+    whole = LOSSES["auroc"](scores, labels, 1.0)
+    assert LOSSES["auroc"](scores[:100], labels[:100], 1.0).tolist() == whole[:100].tolist()
+
+
+def test_auroc_of_many_classes_is_refused(stage: Any) -> None:
+    champion = stage().champion
+    many = replace(champion, task=replace(champion.task, kind=TaskKind.MULTICLASS))
+    with pytest.raises(NoRanking):
+        loss_of("auroc", many)

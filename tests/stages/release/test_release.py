@@ -141,7 +141,7 @@ def test_paused_release_still_rolls_back(stage: Make) -> None:
 
 
 def test_release_holds_when_gateway_is_silent_and_never_promotes(stage: Make) -> None:
-    scene = stage()
+    scene = stage(quality_margin=0.2)
     scene.tick()
     scene.traffic.serve(5_000)
     scene.traffic.silent = True
@@ -252,6 +252,31 @@ def test_release_without_approval_of_this_bundle_is_refused(stage: Make) -> None
     with pytest.raises(NotApproved):
         scene.tick()
     assert len(scene.traffic.moves) == 1
+
+
+def test_release_under_an_approval_that_has_expired_is_refused(stage: Make) -> None:
+    scene = stage()
+    scene.approval = replace(scene.approval, expires_at=scene.tools.clock.now() - 1)
+    with pytest.raises(NotApproved, match="expired"):
+        scene.tick()
+    assert len(scene.traffic.moves) == 1
+
+
+def test_release_under_way_outlives_its_approval(stage: Make) -> None:
+    scene = stage()
+    scene.approval = replace(scene.approval, expires_at=scene.tools.clock.now() + 1)
+    scene.tick()
+    scene.tools.clock.sleep(60)
+    assert scene.tick().phase is Phase.STEP
+
+
+def test_step_with_labels_holds_until_not_worse_is_shown(stage: Make) -> None:
+    scene = stage(steps=(StepRule(share=0.5, requests=10, labels=10),), quality_margin=0.01)
+    scene.tick()
+    scene.traffic.serve(400)
+    held = scene.tick()
+    assert (held.phase, finding(held, "quality").answer) == (Phase.STEP, Comparison.CANNOT_TELL)
+    assert "more labels" in held.reason
 
 
 def test_release_without_a_gateway_is_refused(stage: Make) -> None:

@@ -22,19 +22,22 @@ from instar.report.svg import drawing, legend, tag
 
 
 def histograms(picture: Mapping[str, Any]) -> Markup:
-    """Draw the shares of old and fresh rows per bin side by side."""
+    """Draw the shares of two groups of rows per bin side by side.
+
+    The groups are old and fresh rows, unless `names` says otherwise.
+    """
+    before, after = picture.get("names", ("old", "fresh"))
     old, fresh = finite(picture["old"]), finite(picture["fresh"])
     bins = [_name(value) for value in picture["bins"]][: len(fresh)]
     x = Axis(0.0, float(len(bins)), LEFT, RIGHT)
     y = Axis(0.0, 105.0 * max(*old, *fresh, 0.001), BOTTOM, TOP)
     marks = [*rungs(x, y), *names(x, y, str(picture["name"]), "share of rows, %")]
     for index, name in enumerate(bins):
-        marks.append(_bar(x, y, index + 0.08, old[index], f"old rows, {name}", 0))
-        marks.append(_bar(x, y, index + 0.5, fresh[index], f"fresh rows, {name}", 1))
+        marks.append(_bar(x, y, index + 0.08, old[index], f"{before} rows, {name}", 0))
+        marks.append(_bar(x, y, index + 0.5, fresh[index], f"{after} rows, {name}", 1))
     marks += below(x, y, [(index + 0.5, name) for index, name in enumerate(bins)])
-    return drawing(f"Old and fresh rows by {picture['name']}", HEIGHT, marks) + legend(
-        [(0, "old"), (1, "fresh")]
-    )
+    title = f"{before.capitalize()} and {after} rows by {picture['name']}"
+    return drawing(title, HEIGHT, marks) + legend([(0, before), (1, after)])
 
 
 def _name(value: str | float) -> str:

@@ -26,6 +26,7 @@ def balance(evidence: Evidence) -> list[Finding]:
             f"{share(shares[most])} of the labels are {most!r}, {share(shares[least])} "
             f"{least!r}: {100 * apart:.3g} points apart, limit {100 * limit:.3g}",
             measured=apart,
+            unit="share",
             limit=limit,
             n=len(labels),
             passes_if="" if good else f"more rows of {least!r}, or a higher admit.balance",

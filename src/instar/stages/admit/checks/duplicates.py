@@ -22,6 +22,7 @@ def duplicates(evidence: Evidence) -> list[Finding]:
             f"{count(len(again))} of {count(n)} rows repeat an earlier one{where}: "
             f"{share(value)}, limit {share(limit)}",
             measured=value,
+            unit="share",
             limit=limit,
             n=n,
             passes_if="" if good else f"at most {count(int(limit * n))} repeated rows",

@@ -32,6 +32,7 @@ def holdout_shared(evidence: Evidence) -> list[Finding | Held]:
         f"{count(len(rows))} of {count(n)} rows also stand in the champion's holdout{where}: "
         f"{share(value)}, limit {share(limit)}{by_chance}",
         measured=value,
+        unit="share",
         limit=limit,
         n=n,
         passes_if="" if good else "a file without those rows",

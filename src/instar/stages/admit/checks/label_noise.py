@@ -123,6 +123,7 @@ def _answers(
         f"labels of {span} {what}: about {share(value)} belong to another row, "
         f"limit {share(limit)}",
         measured=value,
+        unit="share",
         limit=limit,
         interval=interval,
         n=len(rows),

@@ -37,6 +37,7 @@ def label_shift(evidence: Evidence) -> list[Finding]:
             f"{labels[most]!r} was {share(before[most])} of the labels and is {share(now[most])}: "
             f"{100 * value:.3g} points, limit {100 * limit:.3g}",
             measured=value,
+            unit="share",
             limit=limit,
             n=int(fresh.sum()),
             passes_if="" if good else f"class shares within {100 * limit:.3g} points of the old",

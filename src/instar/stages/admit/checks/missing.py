@@ -35,6 +35,7 @@ def _headline(columns: int, worst: float, limit: float, n: int, picture: dict) -
         f"{columns} columns miss at most {share(worst)} of their values; the limit is "
         f"{share(limit)}",
         measured=worst,
+        unit="share",
         limit=limit,
         n=n,
         picture=picture,
@@ -54,6 +55,7 @@ def _over(evidence: Evidence, name: str, value: float) -> Finding:
         Verdict.FAIL,
         message + ("; the policy fills it" if imputed else ""),
         measured=value,
+        unit="share",
         limit=limit,
         n=n,
         passes_if=f"{name} missing in at most {count(int(limit * n))} rows"

@@ -46,6 +46,7 @@ def _headline(evidence: Evidence, shares: dict[str, float], over: int) -> Findin
         f"at most {share(worst)} of {len(shares) - over} columns lies outside their fences; "
         f"the limit is {share(limit)}",
         measured=worst,
+        unit="share",
         limit=limit,
         n=evidence.fresh.height,
         picture=bars({name: 100 * value for name, value in shares.items()}, 100 * limit, "%"),
@@ -83,6 +84,7 @@ def _over(evidence: Evidence, column: Column, value: float, fence: tuple[float, 
         f"{share(limit)}; {share(before)} of the champion's training rows did"
         + (", so that it does not refuse" if natural else ""),
         measured=value,
+        unit="share",
         limit=limit,
         n=n,
         passes_if=f"at most {count(int(limit * n))} values of {name} outside the fences",

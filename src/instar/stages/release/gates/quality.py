@@ -28,8 +28,8 @@ def quality(evidence: Evidence, policy: ReleasePolicy, alpha: float) -> Finding:
     return Finding(
         code="quality",
         verdict=verdict,
-        message=f"{evidence.quality}: {-effect.value:+.4f} against the champion at the same time, "
-        f"{answer.value}",
+        message=f"{answer.value}: live quality ({evidence.quality}) {-effect.value:+.4f} against "
+        "the champion's at the same time",
         measured=-effect.value,
         limit=-policy.quality_margin,
         unit=evidence.quality,

@@ -39,6 +39,7 @@ def score_shift(evidence: Evidence, policy: ReleasePolicy, alpha: float) -> Find
         picture={
             "kind": "histograms",
             "name": "score",
+            "names": ["champion", "candidate"],
             "bins": [float(f"{edge:.4g}") for edge in (float(old.min()), *inner)],
             "old": [float(f"{part:.4g}") for part in before / before.sum()],
             "fresh": [float(f"{part:.4g}") for part in now / now.sum()],
