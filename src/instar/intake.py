@@ -51,6 +51,15 @@ class BadPreprocessing(InputError):
         )
 
 
+class NoFeatures(InputError):
+    """Refuse an update whose network would read nothing."""
+
+    code = "input.no_features"
+
+    def __init__(self) -> None:
+        super().__init__("a column to learn from", "none: all are ignored", "see data.ignore")
+
+
 class GraphForWeights(InputError):
     """Ask for weights where an ONNX graph was given: nobody can train it on."""
 
@@ -99,12 +108,18 @@ def features_of(project: Project, schema: Schema) -> tuple[str, ...]:
 
     Those the policy names; or the champion's, less those it now ignores, and with those it
     ignored before and no longer does.
+
+    Raises:
+        NoFeatures: every column is ignored.
     """
     settings = project.policy.data
     if settings.features:
         return settings.features
     known = schema.of(Role.FEATURE) + schema.of(Role.IGNORED)
-    return tuple(c.name for c in schema.columns if c in known and c.name not in settings.ignore)
+    names = tuple(c.name for c in schema.columns if c in known and c.name not in settings.ignore)
+    if not names:
+        raise NoFeatures
+    return names
 
 
 def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, name: str) -> Asked:
@@ -228,7 +243,9 @@ def read_preprocessing(path: Path, schema: Schema) -> Preprocessing:
     """
     try:
         how = decode(Preprocessing, json.loads(path.read_text("utf-8")))
-    except (ValueError, OSError, InstarError) as error:
+    except InstarError as error:
+        raise BadPreprocessing(path.name, f"{error.got} in place of {error.wanted}") from error
+    except (ValueError, OSError) as error:
         raise BadPreprocessing(path.name, str(error)) from error
     if problem := next(_problems(how, schema), None):
         raise BadPreprocessing(path.name, problem)

@@ -80,11 +80,12 @@ def test_put_forces_file_then_name_to_the_disk(
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Path, "rename", noted_rename)
     artifacts.put(b"abc")
-    assert seen == ["folder", "folder", "file", "rename", "folder"]
+    # The root in its parent, two levels below it, then the bytes and their name.
+    assert seen == ["folder", "folder", "folder", "file", "rename", "folder"]
     # Whoever put it before may have died before its names were durable.
     seen.clear()
     artifacts.put(b"abc")
-    assert seen == ["folder", "folder", "folder"]
+    assert seen == ["folder", "folder", "folder", "folder"]
 
 
 def test_put_reads_back_what_the_disk_holds(

@@ -74,7 +74,11 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What the ledger says about one update: the last record of each kind, and all votes."""
+    """What the ledger says about one update: the last record of each kind, and all votes.
+
+    `promoted` says that its candidate became champion, `taken_back` that a person put the
+    champion before back.
+    """
 
     records: Mapping[type, Any]
     votes: tuple[Vote, ...] = ()
@@ -82,6 +86,7 @@ class Update:
     failure: str = ""
     withdrawn: bool = False
     promoted: bool = False
+    taken_back: bool = False
     kinds: tuple[str, ...] = field(default=())
 
     def get(self, record: type[T]) -> T | None:
@@ -114,6 +119,8 @@ class Update:
             return State.FAILED
         release, plan = self.get(Release), self.get(Plan)
         if release is not None:
+            if self.taken_back:
+                return State.ROLLED_BACK
             return _of_release(release, promoted=self.promoted)
         if plan is not None and plan.strategy == "keep":
             return State.KEPT
@@ -166,5 +173,6 @@ def replay(entries: Iterable[Written]) -> Update:
         failure=failure,
         withdrawn="withdrawn" in seen,
         promoted="promotion" in seen,
+        taken_back="rollback" in seen,
         kinds=tuple(seen),
     )

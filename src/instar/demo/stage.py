@@ -40,12 +40,11 @@ class Unprepared(BackendError):
 
 
 def example() -> Path:
-    """Find the flights example: in the package, or beside the source tree."""
-    package = Path(instar.__file__).parent
-    for folder in (package / "examples" / "flights", package.parents[1] / "examples" / "flights"):
-        if (folder / "instar.yaml").is_file():
-            return folder
-    raise NoExample
+    """Find the flights example beside the source tree."""
+    folder = Path(instar.__file__).parents[2] / "examples" / "flights"
+    if not (folder / "instar.yaml").is_file():
+        raise NoExample
+    return folder
 
 
 def lay_out(folder: Path, seed: int) -> None:

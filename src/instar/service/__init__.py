@@ -345,7 +345,8 @@ class Workspace:
     def audit(self) -> dict[str, Any]:
         """Verify the whole chain; no problems means that every entry is as it was written."""
         problems = [f"entry {p.seq}: {p.message}" for p in self.journal.verify()]
-        return {"entries": len(self.journal.entries()), "problems": problems}
+        entries = None if problems else len(self.journal.entries())  # it reads sound entries only
+        return {"entries": entries, "problems": problems}
 
     def status(self) -> dict[str, Any]:
         """Say what serves, and where each update stands, newest first."""

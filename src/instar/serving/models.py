@@ -157,24 +157,25 @@ class Models:
 
     def converge(self) -> None:
         """Put the wanted route in force; one that cannot be is refused, and nothing changes."""
-        if self._try(routefile.ROUTE):
-            self.refusal = None
+        self._try(routefile.ROUTE)
 
-    def _try(self, name: str) -> bool:
+    def _try(self, name: str) -> None:
         generation = 0
         try:
             if (route := routefile.read(self._root, name)) is None:
-                return False
+                return
             generation = route.generation
-            if self.shelf and self.shelf.route == route:
-                return True
-            shelf = stock(route, self.model, self._artifacts, self.shelf)
+            known = self.shelf if self.shelf and self.shelf.route == route else None
+            shelf = known or stock(route, self.model, self._artifacts, self.shelf)
         # Whatever a bundle does on loading, the versions in service go on.
         except Exception as error:  # noqa: BLE001
             reason = str(error) if isinstance(error, InstarError) else type(error).__name__
             self.refusal = Refusal(generation, reason)
-            return False
+            return
+        if name == routefile.ROUTE:  # before the shelf: who sees the route sees no old refusal
+            self.refusal = None
+        if shelf is self.shelf:
+            return
         self._since, self.shelf = time.monotonic(), shelf
         with contextlib.suppress(BackendError):  # a full disk is no reason not to serve
             routefile.keep(self._root, routefile.LAST_GOOD, canonical(encode(route)))
-        return True
