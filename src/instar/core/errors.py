@@ -76,3 +76,21 @@ class TakenName(InputError):
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"a new {kind} name", f"{name!r}, which is taken", "choose another name")
+
+
+class NothingAdmitted(InputError):
+    """Refuse to plan or to train where the data gate let nothing through."""
+
+    code = "input.nothing_admitted"
+
+    def __init__(self) -> None:
+        super().__init__("rows that the data gate admitted", "none", "mend the data first")
+
+
+class NoTraffic(BackendError):
+    """Report a stage that needs the gateway and was lent none."""
+
+    code = "backend.no_traffic"
+
+    def __init__(self) -> None:
+        super().__init__("a gateway", "none", "start it: instar serve")

@@ -20,7 +20,7 @@ START_S = 10.0
 class PortTaken(BackendError):
     """Report a port that another program holds."""
 
-    code = "backend.port_taken"
+    code = "backend.dashboard_port_taken"
 
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} for the dashboard", "a taken one", "choose another: --pages")

@@ -5,13 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from instar.core.errors import InputError, UnknownName
+from instar.core.errors import InputError, NothingAdmitted, UnknownName
 from instar.core.finding import Verdict
 from instar.core.policy import PlanPolicy
 from instar.core.records import Admission, Network
 from instar.models import build, weights
 from instar.stages.plan import plan
-from instar.stages.plan.evidence import NothingAdmitted
 from instar.stages.plan.rule import NotAllowed
 
 POLICY = PlanPolicy()

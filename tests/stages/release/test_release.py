@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from instar.core.codec import decode, encode
+from instar.core.errors import NoTraffic
 from instar.core.finding import Comparison, Verdict
 from instar.core.policy import StepRule
 from instar.core.records import Phase, Release
-from instar.stages.release import NotApproved, NoTraffic, rollback
+from instar.stages.release import NotApproved, rollback
 from instar.testing.traffic import Behaviour
 
 OLD, NEW = "model_v20260101_0000", "model_v20260102_0000"

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from instar.core.data import Role
-from instar.core.errors import InstarError, UnknownName
+from instar.core.errors import InstarError, NothingAdmitted, UnknownName
 from instar.core.finding import Verdict
 from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Network
@@ -22,7 +22,6 @@ from instar.data import preprocessing, snapshot
 from instar.models import build, predict, weights
 from instar.stages.train import train
 from instar.stages.train.losses import WrongLoss
-from instar.stages.train.start import NothingAdmitted
 from instar.stats.metrics import primary, score
 
 QUICK = TrainPolicy(checkpoint_s=0.0)

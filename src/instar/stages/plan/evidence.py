@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from instar.core.data import Snapshot, Task, TaskKind
-from instar.core.errors import InputError
+from instar.core.errors import NothingAdmitted
 from instar.core.finding import Interval
 from instar.core.policy import PlanPolicy
 from instar.core.records import Admission, ModelVersion
@@ -24,15 +24,6 @@ from instar.stats.bootstrap import Estimate, bootstrap
 from instar.stats.metrics import METRICS, Metric, primary
 
 RESAMPLES, LEVEL = 300, 0.95
-
-
-class NothingAdmitted(InputError):
-    """Refuse to plan where the data gate let nothing through."""
-
-    code = "input.nothing_admitted"
-
-    def __init__(self) -> None:
-        super().__init__("rows that the data gate admitted", "none", "mend the data first")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from instar.core.errors import BackendError, IntegrityError
+from instar.core.errors import BackendError, IntegrityError, NoTraffic
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ReleasePolicy, StepRule
 from instar.core.records import Approval, Bundle, ModelVersion, Phase, Release, Request
@@ -34,15 +34,6 @@ class NotApproved(IntegrityError):
 
     def __init__(self, bundle: str, got: str) -> None:
         super().__init__(f"an approval of {bundle}", got, "ask for one: instar approve")
-
-
-class NoTraffic(BackendError):
-    """Report a release that was lent no gateway."""
-
-    code = "backend.no_traffic"
-
-    def __init__(self) -> None:
-        super().__init__("a gateway to move traffic in", "none", "start it: instar serve")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from instar.core.data import Preprocessing, Schema, Snapshot, Split
-from instar.core.errors import InputError
+from instar.core.errors import NothingAdmitted
 from instar.core.policy import DataSettings, TrainPolicy
 from instar.core.records import Admission, ModelVersion, Request
 from instar.core.tools import Tools
@@ -21,15 +21,6 @@ from instar.stages.train.methods.part import Ground
 from instar.stages.train.rows import Rows
 
 _HELD = 5  # every fifth row of the replay sample is held back to choose on
-
-
-class NothingAdmitted(InputError):
-    """Refuse to train where the data gate let nothing through."""
-
-    code = "input.nothing_admitted"
-
-    def __init__(self) -> None:
-        super().__init__("rows that the data gate admitted", "none", "mend the data first")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,21 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instar.core.data import TaskKind
-from instar.core.errors import BackendError
+from instar.core.errors import NoTraffic
 from instar.core.policy import WatchPolicy
 from instar.core.records import ModelVersion
 from instar.core.tools import Tools
 
 Array = NDArray[np.float64]
-
-
-class NoTraffic(BackendError):
-    """Report a watch that was lent no gateway."""
-
-    code = "backend.no_traffic"
-
-    def __init__(self) -> None:
-        super().__init__("a gateway to watch", "none", "start it: instar serve")
 
 
 @dataclass(frozen=True, slots=True)
