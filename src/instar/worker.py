@@ -321,6 +321,7 @@ def resume(work: Work, *, update: str) -> dict[str, Any]:
 
 def release(work: Work, *, update: str) -> dict[str, Any]:
     """Hand traffic over to an approved candidate, watching every step."""
+    gateway(work).status()  # a release begins only where somebody can see it
     with work.lease() as epoch:
         state = carry(work, update, epoch, until="release")
     last = state.get(Release)
@@ -333,7 +334,9 @@ def release(work: Work, *, update: str) -> dict[str, Any]:
 def look(work: Work) -> dict[str, Any]:
     """Judge production by the labels that have come."""
     champion = work.champion()
-    tools = replace(work.tools, traffic=gateway(work))
+    seen = gateway(work)
+    seen.status()
+    tools = replace(work.tools, traffic=seen)
     last = work.journal.last("watch", model=work.project.model)
     before = decode(Watch, last.body) if last else None
     found = watch(champion, before, policy=work.project.policy.watch, tools=tools)

@@ -67,7 +67,7 @@ def running() -> Story:
             "error",
             "Stopped by an error in its release",
         ),
-        (lambda: replace(running(), withdrawn=True), "open", "Withdrawn"),
+        (lambda: replace(running(), withdrawn="no longer wanted"), "open", "Withdrawn"),
         (running, "open", "The update is under way"),
     ],
 )

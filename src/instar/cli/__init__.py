@@ -49,6 +49,22 @@ def workspace(root: Path, by: str | None = None, settings: list[str] | None = No
 
 
 @app.command()
+def init(
+    model: str,
+    target: Annotated[str, typer.Option(help="The column with the answer.")],
+    kind: Annotated[str, typer.Option(help="binary, multiclass or regression.")] = "binary",
+    build: Annotated[str, typer.Option(help="The network: module:function.")] = "nets:build",
+    root: Root = HERE,
+    json: Json = False,
+) -> None:
+    """Write a first instar.yaml here."""
+    from instar.cli import show
+
+    done = workspace(root).init(model=model, kind=kind, target=target, build=build)
+    show.result(done, json, show.begun)
+
+
+@app.command()
 def adopt(
     weights: str,
     train: Annotated[str, typer.Option(help="The rows it learnt from.")],
@@ -302,4 +318,8 @@ def main() -> None:
         print(f"instar: {error}", file=sys.stderr)
         sys.exit(next((code for base, code in EXIT if isinstance(error, base)), BROKEN))
     except KeyboardInterrupt:
+        print(
+            "instar: no longer looking; work that was begun goes on, see instar status",
+            file=sys.stderr,
+        )
         sys.exit(130)

@@ -68,6 +68,8 @@ def progress(as_json: bool) -> Iterator[Tell]:
 
     with bars:
         yield tell
+        for task in tasks.values():
+            bars.update(task, total=1, completed=1)
 
 
 def result(done: Any, as_json: bool, draw: Callable[[Any], None]) -> None:
@@ -86,14 +88,14 @@ def outcome(done: Outcome, as_json: bool, *, leave: bool = True) -> None:
 
 
 def _outcome(done: Outcome) -> None:
-    verdict = done.verdict.value if done.verdict else "pass"
+    verdict = ("pass", "fail", "", "inconclusive")[done.exit_code]
     line = Text.assemble(mark(verdict), " ", (done.update, "bold"), f" is {done.state.value}")
     console.print(line)
     console.print(f"  champion  {done.champion}")
     if done.candidate:
         console.print(f"  candidate {done.candidate}")
     _findings([encode(f) for f in done.findings if f.verdict is not Verdict.PASS])
-    console.print(Text(f"  {done.message}"))
+    console.print(Text(f"  {done.message}"), soft_wrap=True)
     console.print(Text(f"  next: {done.next}", style="bold"))
 
 
@@ -115,15 +117,23 @@ def _findings(findings: list[Mapping[str, Any]]) -> None:
                 " ",
                 finding["message"],
                 (watched, "dim"),
-            )
+            ),
+            soft_wrap=True,
         )
         if finding["passes_if"]:
-            console.print(Text(f"      passes if {finding['passes_if']}", style="dim"))
+            line = Text(f"      passes if {finding['passes_if']}", style="dim")
+            console.print(line, soft_wrap=True)
 
 
 def _sorted(findings: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     order = ["error", "fail", "inconclusive", "pass"]
     return sorted(findings, key=lambda f: (order.index(f["verdict"]), not f["enforced"]))
+
+
+def begun(done: Mapping[str, Any]) -> None:
+    """Say what was written, and what comes next."""
+    console.print(f"[green]✔[/green] {done['file']} for [bold]{done['model']}[/bold]")
+    console.print("  next: instar adopt WEIGHTS --train DATA --holdout DATA")
 
 
 def adopted(done: Mapping[str, Any]) -> None:
@@ -183,9 +193,10 @@ def history(done: Mapping[str, Any]) -> None:
     """Show the ledger, one entry a line."""
     for entry in done["entries"]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(entry.at))
-        said = entry.body.get("verdict") or entry.body.get("name") or ""
+        words = ("verdict", "kind", "name", "reason")
+        said = " ".join(str(entry.body[word]) for word in words if entry.body.get(word))
         what = f"{entry.update or '':6} {entry.kind:<11} {entry.actor:<10} {said}"
-        console.print(Text(f"{entry.seq:5}  {when}  {what}"))
+        console.print(Text(f"{entry.seq:5}  {when}  {what}"), soft_wrap=True)
 
 
 def written(done: Mapping[str, Any]) -> None:
@@ -214,7 +225,10 @@ def audit(done: Mapping[str, Any]) -> None:
 
 def policy(done: Mapping[str, Any]) -> None:
     """Show every setting, its value and its origin."""
-    table = Table("setting", "value", "from", "meaning", box=None)
+    table = Table(box=None)
+    table.add_column("setting", no_wrap=True)
+    for name in ("value", "from", "meaning"):
+        table.add_column(name)
     for row in done["settings"]:
         table.add_row(row["key"], str(row["value"]), row["origin"], row["doc"])
     console.print(table)

@@ -8,6 +8,7 @@ Each is frozen, made by one stage from the ones before it, and is one entry of t
 from __future__ import annotations
 
 import enum
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -245,6 +246,16 @@ class VoteKind(enum.Enum):
     APPROVE = "approve"
     REJECT = "reject"
     OVERRIDE = "override"
+
+
+def person(name: str) -> str:
+    """Tell people apart by who they are, not by how their name was typed.
+
+    Example:
+        >>> person(" Ana ") == person("ana"), person("ana") == person("anna")
+        (True, False)
+    """
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,15 +76,15 @@ class State(enum.Enum):
 class Update:
     """What the ledger says about one update: the last record of each kind, and all votes.
 
-    `promoted` says that its candidate became champion, `taken_back` that a person put the
-    champion before back.
+    `failure` and `withdrawn` say why it ended so, where it did. `promoted` says that its
+    candidate became champion, `taken_back` that a person put the champion before back.
     """
 
     records: Mapping[type, Any]
     votes: tuple[Vote, ...] = ()
     releases: tuple[Release, ...] = ()
     failure: str = ""
-    withdrawn: bool = False
+    withdrawn: str = ""
     promoted: bool = False
     taken_back: bool = False
     kinds: tuple[str, ...] = field(default=())
@@ -154,7 +154,7 @@ def replay(entries: Iterable[Written]) -> Update:
     votes: list[Vote] = []
     releases: list[Release] = []
     seen: list[str] = []
-    failure = ""
+    failure = withdrawn = ""
     for entry in entries:
         seen.append(entry.kind)
         if entry.kind in KINDS:
@@ -166,12 +166,14 @@ def replay(entries: Iterable[Written]) -> Update:
                 releases.append(record)
         elif entry.kind == "failed":
             failure = str(entry.body["reason"])
+        elif entry.kind == "withdrawn":
+            withdrawn = str(entry.body["reason"]) or "no reason given"
     return Update(
         records=records,
         votes=tuple(votes),
         releases=tuple(releases),
         failure=failure,
-        withdrawn="withdrawn" in seen,
+        withdrawn=withdrawn,
         promoted="promotion" in seen,
         taken_back="rollback" in seen,
         kinds=tuple(seen),

@@ -23,7 +23,7 @@ class Busy(InputError):
         super().__init__(
             f"the model {model!r} to be free",
             f"{holder!r} at work on it",
-            "wait for it to end, or abort it",
+            "wait for it to end, or end it: instar abort UPDATE --reason WHY",
         )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 from instar.core.errors import PolicyError
+from instar.core.policy import Policy
 from instar.policy.document import Document, parse
 
 PREFIX = "INSTAR_"
+SECTIONS = {field.name for field in dataclasses.fields(Policy)} - {"data"}
 
 
 class BadOverride(PolicyError):
@@ -52,7 +55,10 @@ def apply(document: Document, overrides: Mapping[str, str], env: Mapping[str, st
             keys = tuple(name.removeprefix(PREFIX).lower().split("__"))
             document.put(keys, _value(env[name], f"the variable {name}"), "environment")
     for key, text in overrides.items():
-        document.put(tuple(key.split(".")), _value(text, f"--set {key}"), "--set")
+        keys = tuple(key.split("."))
+        if keys[0] in SECTIONS:  # `admit.missing`, as findings name it
+            keys = ("policy", *keys)
+        document.put(keys, _value(text, f"--set {key}"), "--set")
 
 
 def _value(text: str, where: str) -> object:

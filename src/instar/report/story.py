@@ -59,7 +59,7 @@ class Story:
     releases: tuple[Release, ...] = ()
     watch: Watch | None = None
     failure: str = ""
-    withdrawn: bool = False
+    withdrawn: str = ""
     entries: tuple[Entry, ...] = ()
 
     @property

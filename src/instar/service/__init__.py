@@ -16,12 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from instar.core.codec import decode, encode
 from instar.core.digest import digest_json
-from instar.core.errors import InputError
+from instar.core.errors import InputError, PolicyError
 from instar.core.finding import Verdict
-from instar.core.records import Approval, Bundle, ModelVersion, Plan, Validation, Vote, VoteKind
+from instar.core.records import (
+    Approval,
+    Bundle,
+    ModelVersion,
+    Plan,
+    Validation,
+    Vote,
+    VoteKind,
+    person,
+)
 from instar.core.update import State, Update, replay
 from instar.service.child import Tell, as_file, located, run_worker
-from instar.service.errors import NotNow, NoWayBack, UnknownUpdate
+from instar.service.errors import NotNow, NoWayBack, OwnUpdate, UnknownUpdate
 from instar.service.outcome import Outcome, describe
 
 if TYPE_CHECKING:
@@ -63,6 +72,23 @@ class Workspace:
         _ = self.project  # no ledger is made beside a folder that is no workspace
         return SqliteJournal(self._ledger)
 
+    def init(self, *, model: str, kind: str, target: str, build: str) -> dict[str, Any]:
+        """Write a first `instar.yaml`.
+
+        Raises:
+            PolicyExists: there is one already.
+            PolicyError: the words do not make a policy; nothing stays.
+        """
+        from instar.policy.template import write
+
+        path = self.root / "instar.yaml"
+        write(path, model=model, kind=kind, target=target, build=build)
+        try:
+            return {"file": path.name, "model": self.project.model}
+        except PolicyError:
+            path.unlink()
+            raise
+
     # Work, done by the worker process.
 
     def adopt(
@@ -93,11 +119,13 @@ class Workspace:
 
     def check(self, source: Any, *, seed: int = 0, tell: Tell | None = None) -> dict[str, Any]:
         """Hold fresh data against the data gate; nothing is recorded."""
+        self.champion()
         with as_file(source, self.root) as file:
             return self._work("check", tell, source=file, seed=seed)
 
     def plan(self, source: Any, *, seed: int = 0, tell: Tell | None = None) -> dict[str, Any]:
         """Say which strategy an update with these data would take; nothing is recorded."""
+        self.champion()
         with as_file(source, self.root) as file:
             return self._work("plan", tell, source=file, seed=seed)
 
@@ -109,6 +137,7 @@ class Workspace:
         Raises:
             InputError: the data cannot be used, or an update is open; nothing was written.
         """
+        self.champion()
         with as_file(source, self.root) as file:
             done = self._work("update", tell, source=file, reason=reason, seed=seed)
         return self.outcome(done["update"])
@@ -187,6 +216,8 @@ class Workspace:
             raise NotNow(
                 "an update that waits for people", update, state.state.value, "see: instar status"
             )
+        if kind is not VoteKind.REJECT and person(self.by) == person(state.request.by):
+            raise OwnUpdate(update, self.by)
         if kind is not VoteKind.APPROVE and not reason.strip():
             raise InputError("a reason", "none", "say why: --reason TEXT")
         if code and code not in {finding.code for finding in validation.findings}:

@@ -36,3 +36,16 @@ class NoWayBack(InputError):
 
     def __init__(self, champion: str) -> None:
         super().__init__("a champion with a predecessor", f"{champion}, the first", "nothing to do")
+
+
+class OwnUpdate(InputError):
+    """Refuse the approval of the one who asked for the update."""
+
+    code = "update.own"
+
+    def __init__(self, update: str, by: str) -> None:
+        super().__init__(
+            "the word of somebody else",
+            f"{by}, who asked for {update}",
+            f"let another person say it: instar approve {update} --by NAME",
+        )

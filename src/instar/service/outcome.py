@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from instar.core.finding import Finding, Verdict
-from instar.core.records import Approval, Bundle, Plan, Release
+from instar.core.records import Approval, Bundle, Plan, Release, Validation, VoteKind
 from instar.core.update import State, Update
 
 
@@ -37,7 +37,8 @@ class Outcome:
 def describe(name: str, update: Update) -> Outcome:
     """Say where an update stands."""
     bundle = update.get(Bundle)
-    findings = tuple(f for f in update.findings if f.enforced)
+    ended = update.withdrawn or update.state is State.REJECTED
+    findings = () if ended else tuple(f for f in update.findings if f.enforced)
     return Outcome(
         update=name,
         state=update.state,
@@ -51,7 +52,18 @@ def describe(name: str, update: Update) -> Outcome:
     )
 
 
+def validated(update: Update) -> list[Finding]:
+    """List the findings of the validation that decide."""
+    validation = update.get(Validation)
+    return [f for f in validation.findings if f.enforced] if validation else []
+
+
 def _message(update: Update) -> str:
+    if update.withdrawn:
+        return f"withdrawn: {update.withdrawn}"
+    rejected = [vote for vote in update.votes if vote.kind is VoteKind.REJECT]
+    if rejected:
+        return f"rejected by {rejected[-1].by}: {rejected[-1].reason}"
     release, plan = update.get(Release), update.get(Plan)
     if update.failure:
         return update.failure

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from instar.core.codec import encode
 from instar.core.digest import digest_json
 from instar.core.finding import Finding, Verdict
-from instar.core.records import Bundle, Request, Validation, Vote, VoteKind
+from instar.core.records import Bundle, Request, Validation, Vote, VoteKind, person
 
 HOUR_S = 3_600.0
 
@@ -62,16 +61,6 @@ def ballot(
         now=now,
         lasts_s=lasts_s,
     )
-
-
-def person(name: str) -> str:
-    """Tell people apart by who they are, not by how their name was typed.
-
-    Example:
-        >>> person(" Ana ") == person("ana"), person("ana") == person("anna")
-        (True, False)
-    """
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def people(votes: Iterable[Vote], kind: VoteKind, code: str = "") -> int:

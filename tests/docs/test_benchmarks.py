@@ -1,0 +1,19 @@
+"""The list of benchmarks names every one that can be run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_list_names_every_benchmark() -> None:
+    page = (BENCHMARKS / "README.md").read_text("utf-8")
+    named = re.findall(r"^\| `benchmarks\.(\w+\.\w+)` \|", page, re.MULTILINE)
+    runnable = [
+        f"{file.parent.name}.{file.stem}"
+        for file in BENCHMARKS.glob("*/*.py")
+        if "json.dumps" in file.read_text("utf-8")
+    ]
+    assert sorted(named) == sorted(runnable)
