@@ -331,7 +331,8 @@ class Workspace:
 
     def champion(self) -> ModelVersion:
         """Return the version in service."""
-        entry = self.journal.champion(self.project.model)
+        model = self.project.model
+        entry = self.journal.champion(model) if self._ledger.exists() else None
         if entry is None:
             raise InputError(
                 f"a champion of {self.project.model}",
