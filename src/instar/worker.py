@@ -27,7 +27,7 @@ from typing import Any
 
 from instar import intake
 from instar.core.codec import decode, encode
-from instar.core.digest import canonical
+from instar.core.digest import in_order
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
 from instar.core.finding import Verdict
 from instar.core.policy import Policy
@@ -289,7 +289,7 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
             raise ChampionChanged(champion.name)
         number = 1 + len(work.journal.entries(model=work.project.model, kind="request"))
         name = f"u{number:04}"
-        policy = work.tools.artifacts.put(canonical(encode(work.project.policy)))
+        policy = work.tools.artifacts.put(in_order(encode(work.project.policy)))
         request = intake.request(
             found,
             work.project,

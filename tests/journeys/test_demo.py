@@ -41,6 +41,8 @@ def test_demo_measures_its_acts(played: dict[str, Any]) -> None:
     assert good["metric"] == "auroc"
     assert good["interval"]["low"] < good["difference"] < good["interval"]["high"]
     assert good["candidate"] - good["champion"] == pytest.approx(good["difference"], abs=1e-6)
+    for who in ("champion", "candidate"):
+        assert good[f"{who}_interval"]["low"] < good[who] < good[f"{who}_interval"]["high"]
     assert peek["candidate"] - peek["champion"] > 0.1
     assert any("Celsius" in line and "LGA" in line for line in bad["said"])
     assert any("labels of rows" in line for line in bad["said"])

@@ -25,6 +25,16 @@ def canonical(value: Any) -> bytes:
     ).encode()
 
 
+def in_order(value: Any) -> bytes:
+    """Write a JSON value whose order of keys means something, as of the metrics of a policy.
+
+    Example:
+        >>> in_order({"b": 1, "a": 2})
+        b'{"b":1,"a":2}'
+    """
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
 def digest_bytes(data: bytes) -> str:
     """Name bytes.
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from instar.core.data import Cleaning, Preprocessing, Schema, Snapshot, Split, Task
-from instar.core.finding import Finding, Verdict
+from instar.core.finding import Finding, Interval, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,8 @@ class Validation:
     """The verdicts on the sealed bundle, gate by gate.
 
     `champion` and `candidate` hold each metric on the fresh test rows (`auroc`) and on the old
-    holdout (`auroc@old`).
+    holdout (`auroc@old`). `intervals` bound the primary metric of `champion` and of `candidate`
+    on the fresh test rows.
     """
 
     verdict: Verdict
@@ -239,6 +240,7 @@ class Validation:
     champion: Mapping[str, float]
     candidate: Mapping[str, float]
     holdout: tuple[Snapshot, ...] = ()
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
     cost: Cost = Cost()
 
 

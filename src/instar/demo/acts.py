@@ -20,7 +20,11 @@ Tell = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What one act came to. `metrics` are those of the primary metric on the fresh test rows."""
+    """What one act came to.
+
+    `champion` and `candidate` are their primary metric on the fresh test rows, `difference` the
+    gain, each with its interval.
+    """
 
     name: str
     update: str
@@ -30,7 +34,9 @@ class Act:
     champion_after: str
     metric: str = ""
     champion: float | None = None
+    champion_interval: Interval | None = None
     candidate: float | None = None
+    candidate_interval: Interval | None = None
     difference: float | None = None
     interval: Interval | None = None
     seconds: float = 0.0
@@ -199,6 +205,8 @@ def _with_metrics(act: Act, validation: Validation) -> Act:
         metric=metric,
         champion=validation.champion.get(metric),
         candidate=validation.candidate.get(metric),
+        champion_interval=validation.intervals.get("champion"),
+        candidate_interval=validation.intervals.get("candidate"),
         difference=compared.measured if compared else None,
         interval=compared.interval if compared else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from sqlalchemy.engine import ExceptionContext
 
 from instar.core.errors import BackendError, InstarError, IntegrityError
 from instar.ledger import files
+from instar.ledger.entry import Problem
 from instar.ledger.sql import SqlJournal
 from instar.ledger.tables import SCHEMA_VERSION, meta, tables
 
@@ -93,7 +95,12 @@ def _prepare(connection: Any, _record: object) -> None:
         "foreign_keys=ON",
         "trusted_schema=OFF",
     ):
-        connection.execute(f"PRAGMA {pragma}").close()
+        try:
+            connection.execute(f"PRAGMA {pragma}").close()
+        except UnicodeDecodeError as error:  # even what SQLite says of it is no text
+            raise LedgerDamaged("a schema that is no text") from error
+    # A text that is no UTF-8 any more is read all the same: its seal tells that it was altered.
+    connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
 
 
 def _begin(connection: Connection) -> None:
@@ -104,6 +111,7 @@ def _begin(connection: Connection) -> None:
 
 
 _MEANINGS: dict[int, Callable[[str], InstarError]] = {
+    sqlite3.SQLITE_ERROR: LedgerDamaged,  # our statements are right, so the schema is not
     sqlite3.SQLITE_BUSY: lambda _: LedgerBusy(),
     sqlite3.SQLITE_LOCKED: lambda _: LedgerBusy(),
     sqlite3.SQLITE_CORRUPT: LedgerDamaged,
@@ -146,14 +154,18 @@ def connect(path: Path) -> Engine:
 
 def _check(engine: Engine) -> None:
     with engine.connect().execution_options(reads=True) as connection:
-        problem = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-        if problem != "ok":
-            raise LedgerDamaged(str(problem))
+        _sound(connection, "quick_check")
         laid = inspect(connection).has_table(meta.name)
         version = connection.execute(select(meta.c.schema_version)).scalar_one() if laid else None
     version = version or _lay(engine)
     if version > SCHEMA_VERSION:
         raise NewerLedger(version)
+
+
+def _sound(connection: Connection, check: str) -> None:
+    problem = connection.exec_driver_sql(f"PRAGMA {check}(1)").scalar_one()
+    if problem != "ok":
+        raise LedgerDamaged(str(problem))
 
 
 def _lay(engine: Engine) -> int:
@@ -179,3 +191,13 @@ class SqliteJournal(SqlJournal):
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         super().__init__(connect(path), clock)
+
+    def verify(self) -> list[Problem]:
+        """Check the file with its indexes, then every seal and link.
+
+        Raises:
+            LedgerDamaged: the file is broken; an index that lies would hide entries.
+        """
+        with self._reading() as connection:
+            _sound(connection, "integrity_check")
+        return super().verify()

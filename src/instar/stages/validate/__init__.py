@@ -11,7 +11,7 @@ from torch import nn
 
 from instar.bundle.runtime import ServedBundle
 from instar.core.errors import InstarError
-from instar.core.finding import Finding, Verdict, worst
+from instar.core.finding import Finding, Interval, Verdict, worst
 from instar.core.policy import ValidatePolicy
 from instar.core.records import (
     Admission,
@@ -29,7 +29,8 @@ from instar.models.build import build
 from instar.models.weights import load as put_weights
 from instar.stages.validate.evidence import Evidence, NoTestRows, answer, measure
 from instar.stages.validate.gates import GATES, Gate
-from instar.stages.validate.judge import unmeasurable
+from instar.stages.validate.judge import primary_of, unmeasurable
+from instar.stats.bootstrap import bootstrap
 
 OLD_ROWS = 20_000  # of the holdout, which grows with every update: bounds time and memory
 
@@ -60,6 +61,7 @@ def validate(
         bundle=bundle.manifest,
         champion=measure(evidence, "champion"),
         candidate=measure(evidence, "candidate"),
+        intervals=_intervals(evidence, policy),
         holdout=(*champion.holdout, *fresh),
         cost=_cost(*began),
     )
@@ -111,6 +113,22 @@ def _judge(evidence: Evidence, policy: ValidatePolicy, tools: Tools) -> tuple[Fi
         if name == "answers" and worst(found) is not Verdict.PASS:
             break  # figures made from missing answers would only mislead
     return tuple(findings)
+
+
+def _intervals(evidence: Evidence, policy: ValidatePolicy) -> dict[str, Interval]:
+    """Bound the primary metric of each version on the fresh test rows."""
+    rows = evidence.fresh
+    return {
+        name: bootstrap(
+            primary_of(policy, evidence.task),
+            scores,
+            rows.labels,
+            resamples=policy.resamples,
+            level=policy.confidence,
+            seed=evidence.seed,
+        ).interval
+        for name, scores in (("champion", rows.champion), ("candidate", rows.candidate))
+    }
 
 
 def _ask(name: str, gate: Gate, evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
