@@ -387,12 +387,6 @@ def test_release_without_a_gateway_is_refused(approved: SqliteJournal, tmp_path:
         runner(approved, tmp_path).run("u0001", until="release")
 
 
-def test_version_that_the_ledger_lacks_is_named(journal: SqliteJournal) -> None:
-    assert pipeline.version(journal, "demand", line.ZERO).name == line.ZERO
-    with pytest.raises(pipeline.UnknownVersion, match="'nobody'"):
-        pipeline.version(journal, "demand", "nobody")
-
-
 def test_stages_are_filed_under_the_records_they_make() -> None:
     made = {stage.name: (stage.makes, stage.kind) for stage in pipeline.STAGES}
     assert made["package"] == (Bundle, "bundle")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from instar import __version__
-from instar.core.codec import decode, encode
+from instar.core.codec import encode
 from instar.core.digest import digest_json
 from instar.core.errors import InputError
 from instar.core.finding import Verdict
@@ -39,6 +39,7 @@ from instar.core.records import (
 from instar.core.tools import Tools
 from instar.core.update import KINDS, Update, replay
 from instar.ledger.journal import Entry, Journal
+from instar.ledger.versions import version
 from instar.stages.admit import admit
 from instar.stages.approve import approve
 from instar.stages.package import package
@@ -245,19 +246,6 @@ def moved(last: Release | None, now: Release) -> bool:
     )
 
 
-def version(journal: Journal, model: str, name: str) -> ModelVersion:
-    """Find a version of a model line by its name.
-
-    Raises:
-        UnknownVersion: no adoption or promotion made it.
-    """
-    for kind in ("promotion", "adoption"):
-        for entry in journal.entries(model=model, kind=kind):
-            if entry.body["name"] == name:
-                return decode(ModelVersion, entry.body)
-    raise UnknownVersion(name)
-
-
 class Overtaken(InputError):
     """Refuse to move traffic for an update, since the champion is another by now."""
 
@@ -269,12 +257,3 @@ class Overtaken(InputError):
             champion,
             "ask for a new update against today's champion",
         )
-
-
-class UnknownVersion(InputError):
-    """Refuse the name of a version that the ledger does not hold."""
-
-    code = "input.unknown_version"
-
-    def __init__(self, name: str) -> None:
-        super().__init__("a version in the ledger", repr(name), "see `instar history`")

@@ -37,7 +37,8 @@ from instar.core.update import Update, replay
 from instar.engines import ENGINES
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.ledger.journal import Busy, Journal, SqliteJournal
-from instar.pipeline import Runner, version
+from instar.ledger.versions import version
+from instar.pipeline import Runner
 from instar.policy import Project, read
 from instar.serving.client import GatewayTraffic
 from instar.stages.admit import admit

@@ -342,12 +342,14 @@ class Workspace:
         return decode(ModelVersion, entry.body)
 
     def version(self, name: str) -> ModelVersion:
-        """Return a version of this model line by its name."""
-        for kind in ("adoption", "promotion"):
-            for entry in self.journal.entries(model=self.project.model, kind=kind):
-                if entry.body["name"] == name:
-                    return decode(ModelVersion, entry.body)
-        raise InputError("a version in the ledger", repr(name), "see: instar history")
+        """Return a version of this model line by its name.
+
+        Raises:
+            UnknownVersion: the ledger does not hold it.
+        """
+        from instar.ledger.versions import version
+
+        return version(self.journal, self.project.model, name)
 
     def state(self, update: str) -> Update:
         """Replay one update.

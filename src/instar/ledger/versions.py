@@ -1,0 +1,30 @@
+"""The versions of a model line, as adoptions and promotions made them."""
+
+from __future__ import annotations
+
+from instar.core.codec import decode
+from instar.core.errors import InputError
+from instar.core.records import ModelVersion
+from instar.ledger.journal import Journal
+
+
+class UnknownVersion(InputError):
+    """Refuse the name of a version that the ledger does not hold."""
+
+    code = "input.unknown_version"
+
+    def __init__(self, name: str) -> None:
+        super().__init__("a version in the ledger", repr(name), "see: instar history")
+
+
+def version(journal: Journal, model: str, name: str) -> ModelVersion:
+    """Find a version of a model line by its name.
+
+    Raises:
+        UnknownVersion: no adoption or promotion made it.
+    """
+    for kind in ("promotion", "adoption"):
+        for entry in journal.entries(model=model, kind=kind):
+            if entry.body["name"] == name:
+                return decode(ModelVersion, entry.body)
+    raise UnknownVersion(name)
