@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PYTHONWARNINGS ?= default
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test setup format lint types tests clean

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instar.core.digest import canonical, digest_bytes, digest_file, digest_json, is_digest
+from instar.core.digest import canonical, digest_bytes, digest_json, is_digest
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -27,12 +26,6 @@ def test_order_of_keys_changes_nothing(value: dict[str, object]) -> None:
     turned = dict(reversed(value.items()))
     assert canonical(value) == canonical(turned)
     assert digest_json(value) == digest_json(turned)
-
-
-def test_file_has_the_digest_of_its_bytes(tmp_path: Path) -> None:
-    data = bytes(range(256)) * 10_000
-    (tmp_path / "x").write_bytes(data)
-    assert digest_file(tmp_path / "x") == digest_bytes(data)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -15,17 +15,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
-import torch
-from safetensors.torch import save_file
 
-import instar
-from instar.core.data import InputSpec
-from instar.core.records import Network
 from instar.ledger.journal import SqliteJournal
-from instar.models.build import build
+from tests import demand
 
 YAML = """\
 model: demand
@@ -42,28 +35,12 @@ KILLED = ("request", "training", "bundle", "validation")
 KEPT = ("verdict", "weights", "history", "steps", "metrics", "champion", "candidate")
 
 
-def rows(count: int, seed: int) -> pl.DataFrame:
-    random = np.random.default_rng(seed)
-    x, shop = random.normal(size=count), random.choice(["north", "south"], count)
-    up = random.random(count) < 1 / (1 + np.exp(-2 * x - (shop == "north")))
-    return pl.DataFrame({"x": x, "shop": shop, "up": up})
-
-
 @pytest.fixture(scope="module")
 def adopted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kill") / "demand"
     folder.mkdir()
-    (folder / "instar.yaml").write_text(YAML)
-    for name, count, seed in (("train", 300, 1), ("holdout", 150, 2), ("fresh", 400, 3)):
-        rows(count, seed).write_parquet(folder / f"{name}.parquet")
-    torch.manual_seed(0)
-    spec = InputSpec(numbers=1, categories=(3,), outputs=1)
-    network = build(Network(family="mlp", options={"hidden": [8]}), spec, folder)
-    save_file(network.state_dict(), folder / "champion.safetensors")
-    instar.open(folder, by="alice").adopt(
-        "champion.safetensors", train="train.parquet", holdout="holdout.parquet"
-    )
-    return folder
+    sizes = {"train": 300, "holdout": 150, "fresh": 400}
+    return demand.adopted(folder, YAML, sizes, columns=("x", "shop", "up"))
 
 
 def begin(folder: Path, task: str, **args: Any) -> tuple[subprocess.Popen[bytes], Path]:

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 import torch
 from safetensors.torch import save_file
 
-import instar
+from tests import demand
 
 YAML = """\
 model: demand
@@ -23,22 +22,6 @@ policy:
   admit: {min_rows: 50}
   train: {full_epochs: 2}
 """
-
-
-def table(rows: int, seed: int) -> pl.DataFrame:
-    """A table with a number, a category and a label that depends on both."""
-    random = np.random.default_rng(seed)
-    x, shop = random.normal(size=rows), random.choice(["north", "south"], rows)
-    up = random.random(rows) < 1 / (1 + np.exp(-2 * x - (shop == "north")))
-    return pl.DataFrame(
-        {
-            "when": np.arange(rows),
-            "row": [f"r{seed}-{i}" for i in range(rows)],
-            "x": x,
-            "shop": shop,
-            "up": up,
-        }
-    )
 
 
 def instar_says(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -54,21 +37,7 @@ def instar_says(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="session")
 def adopted_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demand")
-    (folder / "instar.yaml").write_text(YAML)
-    for name, rows, seed in (("train", 600, 1), ("holdout", 200, 2), ("fresh", 300, 3)):
-        table(rows, seed).write_parquet(folder / f"{name}.parquet")
-    from instar.core.data import InputSpec
-    from instar.core.records import Network
-    from instar.models.build import build
-
-    torch.manual_seed(0)
-    spec = InputSpec(numbers=1, categories=(3,), outputs=1)
-    network = build(Network(family="mlp", options={"hidden": [8]}), spec, folder)
-    save_file(network.state_dict(), folder / "champion.safetensors")
-    instar.open(folder, by="alice").adopt(
-        "champion.safetensors", train="train.parquet", holdout="holdout.parquet"
-    )
-    return folder
+    return demand.adopted(folder, YAML, {"train": 600, "holdout": 200, "fresh": 300})
 
 
 def traces(folder: Path) -> Mapping[str, bytes]:
@@ -79,7 +48,7 @@ def traces(folder: Path) -> Mapping[str, bytes]:
 
 def with_(column: pl.Expr) -> Callable[[Path], str]:
     def write(folder: Path) -> str:
-        table(300, 3).with_columns(column).write_parquet(folder / "bad.parquet")
+        demand.table(300, 3).with_columns(column).write_parquet(folder / "bad.parquet")
         return "bad.parquet"
 
     return write
@@ -87,14 +56,14 @@ def with_(column: pl.Expr) -> Callable[[Path], str]:
 
 def without(name: str) -> Callable[[Path], str]:
     def write(folder: Path) -> str:
-        table(300, 3).drop(name).write_parquet(folder / "bad.parquet")
+        demand.table(300, 3).drop(name).write_parquet(folder / "bad.parquet")
         return "bad.parquet"
 
     return write
 
 
 def renamed(folder: Path) -> str:
-    table(300, 3).rename({"shop": "shops"}).write_parquet(folder / "bad.parquet")
+    demand.table(300, 3).rename({"shop": "shops"}).write_parquet(folder / "bad.parquet")
     return "bad.parquet"
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 PREFIX = "sha256:"
-_CHUNK = 1 << 20
 
 
 def canonical(value: Any) -> bytes:
@@ -48,15 +46,6 @@ def digest_bytes(data: bytes) -> str:
 def digest_json(value: Any) -> str:
     """Name a JSON value by its canonical form."""
     return digest_bytes(canonical(value))
-
-
-def digest_file(path: Path) -> str:
-    """Name a file by its content, read in chunks of 1 MiB."""
-    seen = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            seen.update(chunk)
-    return PREFIX + seen.hexdigest()
 
 
 def is_digest(text: str) -> bool:

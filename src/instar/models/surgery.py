@@ -58,12 +58,6 @@ def top(module: nn.Module, count: int) -> tuple[str, ...]:
     return blocks(module)[-count:]
 
 
-def freeze(module: nn.Module, keep: Sequence[str]) -> None:
-    """Let only the named layers learn."""
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad_(owner(name) in keep)
-
-
 def owner(parameter: str) -> str:
     """Name the layer that a parameter belongs to.
 
