@@ -1,11 +1,12 @@
 # Two commands do everything: `make demo` and `make test`. Each makes its own environment.
+# `make faults` is the long version of tests/faults.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test setup format lint types tests clean
+.PHONY: demo test faults setup format lint types tests clean
 
 demo: $(VENV)/.demo
 	$(BIN)/instar demo
@@ -41,6 +42,9 @@ types: $(VENV)/.dev
 
 tests: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist worksteal
+
+faults: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist worksteal --timeout 1200 -m 'thorough or not thorough' tests/faults
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache

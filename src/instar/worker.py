@@ -35,8 +35,8 @@ from instar.core.records import ModelVersion, Phase, Release, Watch
 from instar.core.tools import Route, Tools
 from instar.core.update import Update, replay
 from instar.engines import ENGINES
-from instar.ledger.artifacts import DirectoryArtifacts
-from instar.ledger.journal import Busy, Journal, SqliteJournal
+from instar.ledger.journal import Busy, Journal
+from instar.ledger.stores import begun, open_artifacts, open_journal
 from instar.ledger.versions import version
 from instar.pipeline import Runner
 from instar.policy import Project, read
@@ -131,11 +131,11 @@ class Work:
 
     def __init__(self, root: Path, project: Project, tools: Tools, by: str) -> None:
         self.root, self.project, self.tools, self.by = root, project, tools, by
-        self.ledger = root / ".instar" / "ledger.db"
+        self.home = root / ".instar"
 
     @functools.cached_property
     def journal(self) -> Journal:
-        return SqliteJournal(self.ledger)
+        return open_journal(self.home, self.project.store)
 
     def champion(self) -> ModelVersion:
         """Return the version in service.
@@ -143,7 +143,11 @@ class Work:
         Raises:
             NoChampion: there is none yet.
         """
-        entry = self.journal.champion(self.project.model) if self.ledger.exists() else None
+        entry = (
+            self.journal.champion(self.project.model)
+            if begun(self.home, self.project.store)
+            else None
+        )
         if entry is None:
             raise NoChampion(self.project.model)
         return decode(ModelVersion, entry.body)
@@ -420,7 +424,7 @@ def main() -> None:
             passing = stack.enter_context(tempfile.TemporaryDirectory(prefix="instar-"))
             kept = task["do"] in ("update", "resume", "release")
             tools = Tools(
-                artifacts=DirectoryArtifacts(root / ".instar" / "artifacts"),
+                artifacts=open_artifacts(root / ".instar", project.store),
                 clock=SystemClock(),
                 progress=progress,
                 engine=ENGINES["local"](1),

@@ -37,12 +37,23 @@ ARROWS: dict[str, set[str]] = {
 LIBRARIES: dict[str, set[str] | None] = {
     "core": set(),
     "policy": {"pydantic", "yaml"},
-    "ledger": {"sqlalchemy"},
+    "ledger": {"sqlalchemy", "alembic", "cryptography", "psycopg", "boto3", "botocore"},
     "report": {"jinja2", "markupsafe"},
     "bundle": {"numpy", "onnxruntime"},
     "service": set(),
 }
-HEAVY = ("torch", "onnxruntime", "polars", "ray", "numpy", "scipy", "sklearn", "sqlalchemy")
+HEAVY = (
+    "torch",
+    "onnxruntime",
+    "polars",
+    "ray",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "sqlalchemy",
+    "cryptography",
+    "boto3",
+)
 
 
 def modules() -> list[Path]:

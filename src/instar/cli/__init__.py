@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
 
 PASS, REFUSED, USAGE, WAITING, BROKEN, UNAVAILABLE = range(6)
@@ -29,23 +30,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-By = Annotated[str | None, typer.Option("--by", help="Who you are (default: $INSTAR_USER).")]
-Root = Annotated[Path, typer.Option("--root", help="The folder with instar.yaml.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting in place of the file's: key=value.")
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded.")]
-HERE = Path()
-
-
-def workspace(root: Path, by: str | None = None, settings: list[str] | None = None) -> Any:
-    """Open the folder's workspace."""
-    from instar.service import Workspace
-
-    return Workspace(root, by=by, settings=settings or ())
 
 
 @app.command()

@@ -50,6 +50,20 @@ class DataSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreSettings:
+    journal: str = setting("", "where entries are kept: empty for SQLite here, or postgresql://...")
+    artifacts: str = setting(
+        "", "where artifacts are kept: empty for a folder here, or s3://bucket/prefix"
+    )
+    keep: int = setting(
+        5, "promoted versions whose artifacts are never collected, newest first", ge=1
+    )
+    witnesses: tuple[str, ...] = setting(
+        (), "who else is told of each checkpoint: a folder, s3://..., https://..."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SplitSettings:
     how: Literal["stratified", "time", "group"] = setting("stratified", "how rows are divided")
     shares: tuple[float, ...] = setting((0.70, 0.15, 0.15), "train, validation, test")
@@ -257,6 +271,9 @@ class ReleasePolicy:
         86_400.0, "seconds without a decision before a person is asked", gt=0
     )
     tick_s: float = setting(1.0, "seconds between two looks", gt=0)
+    hold_s: float = setting(
+        1800.0, "seconds for which the version before is held warm after a promotion", ge=0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +282,17 @@ class WatchPolicy:
     drop: float = setting(0.03, "fall of accuracy that raises an alert", ge=0, le=1)
     drift_effect: float = setting(
         0.25, "PSI of the scores from which the answers count as drifted", gt=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicy:
+    attempts: int = setting(3, "times that a stage is begun before its update is given up", ge=1)
+    backoff_s: float = setting(
+        1.0, "seconds before a store or server that failed is asked again; doubled each time", ge=0
+    )
+    owners: Mapping[str, str] = setting(
+        {}, "who answers for a stage, by its name; the requester where nobody is named"
     )
 
 
@@ -281,3 +309,4 @@ class Policy:
     approve: ApprovePolicy = setting(ApprovePolicy(), "people")
     release: ReleasePolicy = setting(ReleasePolicy(), "traffic")
     watch: WatchPolicy = setting(WatchPolicy(), "production")
+    run: RunPolicy = setting(RunPolicy(), "how the stages are run")

@@ -18,7 +18,9 @@ class Entry:
 
     `seq` counts from 1 without gaps and is the order of things; `at` (seconds since the epoch)
     only informs. `key` names the work done, so that it is recorded once. `epoch` is the fencing
-    epoch of the writer's lease, None for people. `prev` is the `hash` of the entry before.
+    epoch of the writer's lease, None for people. `work` says what made the record: the stage,
+    its owner, the digests that went in and came out; None where a person acted, and in entries
+    from before there was such a field. `prev` is the `hash` of the entry before.
     """
 
     seq: int
@@ -30,19 +32,29 @@ class Entry:
     actor: str
     at: float
     epoch: int | None
+    work: Mapping[str, Any] | None
     prev: str
     hash: str
 
     def seal(self) -> str:
-        """Compute the digest of everything but `hash` itself.
+        """Compute the digest of everything but `hash` itself; `work` counts where there is one.
 
         Example:
-            >>> Entry(1, None, "demand", "note", None, {}, "ana", 0.0, None, GENESIS, "").seal()
+            >>> about = (1, None, "demand", "note", None, {}, "ana", 0.0)
+            >>> made = Entry(*about, None, None, GENESIS, "")
+            >>> made.seal()
             'sha256:e19478129bb7bb225d58a99b1db9ac946d44423e2545ab3ac271ca9ca5a74aab'
         """
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields = self.plain()
         del fields["hash"]
         return digest_json(fields)
+
+    def plain(self) -> dict[str, Any]:
+        """Give the fields as they are sealed and exported: `work` only where there is one."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if self.work is None:
+            del fields["work"]
+        return fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from instar.core.crash import crashpoint
 from instar.core.errors import BackendError
 
 CHUNK = 1 << 20
@@ -43,19 +44,21 @@ def chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def write(folder: Path, parts: Iterable[bytes]) -> Path:
+def write(folder: Path, parts: Iterable[bytes], mode: int = 0o444) -> Path:
     """Write a new read-only file under a name of its own and force it to the disk.
 
     The file stands in the folder it is meant for, so that `settle` is one rename. A failed
     write leaves nothing behind.
     """
     path = folder / f".new-{secrets.token_hex(8)}"
+    crashpoint("files.write")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with os.fdopen(os.open(path, flags, 0o444), "wb") as file:
+        with os.fdopen(os.open(path, flags, mode), "wb") as file:
             for part in parts:
                 file.write(part)
             file.flush()
+            crashpoint("files.write.unsynced")
             os.fsync(file.fileno())
     except BaseException:
         path.unlink(missing_ok=True)
@@ -65,8 +68,11 @@ def write(folder: Path, parts: Iterable[bytes]) -> Path:
 
 def settle(path: Path, target: Path) -> None:
     """Give a written file its name for good: rename, then force the folder to the disk."""
+    crashpoint("files.settle")
     path.rename(target)
+    crashpoint("files.settle.unsynced")
     sync(target.parent)
+    crashpoint("files.settle.done")
 
 
 def folder(path: Path, below: Path | None = None) -> None:

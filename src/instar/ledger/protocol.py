@@ -84,6 +84,7 @@ class Journal(Protocol):
         actor: str,
         key: str | None = None,
         epoch: int | None = None,
+        work: Mapping[str, Any] | None = None,
     ) -> Entry: ...
     def entries(
         self,
@@ -109,6 +110,7 @@ class Journal(Protocol):
         kind: str = "promotion",
         update: str | None = None,
         key: str | None = None,
+        work: Mapping[str, Any] | None = None,
     ) -> Entry: ...
     def champion(self, model: str) -> Entry | None: ...
     def undelivered(self) -> list[Entry]: ...

@@ -15,7 +15,7 @@ from instar.ledger.protocol import AlteredEntry, UnwritableBody
 from instar.ledger.tables import entries
 
 PAGE = 10_000  # rows in memory while the whole journal is walked
-_BODY = list(entries.c.keys()).index("body")
+_JSON = [list(entries.c.keys()).index(name) for name in ("body", "work")]
 
 
 def draft(
@@ -26,13 +26,14 @@ def draft(
     actor: str,
     key: str | None,
     epoch: int | None,
+    work: Mapping[str, Any] | None,
 ) -> Entry:
     """Make the entry that is to be sealed; its body is what a reader will get back."""
     try:
-        plain = json.loads(canonical(body))
+        plain, made = json.loads(canonical([body, work]))
     except (TypeError, ValueError) as error:
         raise UnwritableBody(kind, str(error)) from error
-    return Entry(0, update, model, kind, key, plain, actor, 0.0, epoch, GENESIS, "")
+    return Entry(0, update, model, kind, key, plain, actor, 0.0, epoch, made, GENESIS, "")
 
 
 def text(body: Mapping[str, Any]) -> str:
@@ -41,16 +42,18 @@ def text(body: Mapping[str, Any]) -> str:
 
 def row(made: Entry) -> dict[str, Any]:
     fields = {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
-    return fields | {"update_id": fields.pop("update"), "body": text(made.body)}
+    work = None if made.work is None else text(made.work)
+    return fields | {"update_id": fields.pop("update"), "body": text(made.body), "work": work}
 
 
 def entry(found: Row[Any]) -> Entry:
     """Read a row, whose columns stand in the order of the entry's fields, unverified."""
     fields = list(found)
-    try:
-        fields[_BODY] = json.loads(found.body)
-    except ValueError:
-        fields[_BODY] = {"unreadable": found.body}  # no seal fits: the audit says where it is
+    for place in _JSON:
+        try:
+            fields[place] = json.loads(fields[place]) if fields[place] is not None else None
+        except ValueError:
+            fields[place] = {"unreadable": fields[place]}  # no seal fits: the audit says where
     return Entry(*fields)
 
 

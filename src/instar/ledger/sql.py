@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, func, select
 
+from instar.core.crash import crashpoint
 from instar.core.digest import canonical
 from instar.ledger import chain, files, leases, rows
 from instar.ledger.entry import GENESIS, Entry, Problem
@@ -54,6 +55,7 @@ class SqlJournal:
         actor: str,
         key: str | None = None,
         epoch: int | None = None,
+        work: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Append an entry and return it; of the same `key`, return the one that is there.
 
@@ -64,10 +66,13 @@ class SqlJournal:
         """
         if kind in CROWNING:
             raise WrongKind(kind, "append")
-        draft = rows.draft(kind, body, update, model, actor, key, epoch)
+        draft = rows.draft(kind, body, update, model, actor, key, epoch, work)
+        crashpoint(f"journal.append.{kind}")
         with self._writing() as connection:
             leases.fence(connection, model, epoch)
-            return _adopt(connection, draft) or self._seal(connection, draft)
+            entry = _adopt(connection, draft) or self._seal(connection, draft)
+        crashpoint(f"journal.append.{kind}.committed")
+        return entry
 
     def promote(
         self,
@@ -80,6 +85,7 @@ class SqlJournal:
         kind: str = "promotion",
         update: str | None = None,
         key: str | None = None,
+        work: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Put a version in the champion's place: entry, pointer and outbox row, or none of them.
 
@@ -93,7 +99,8 @@ class SqlJournal:
         """
         if kind not in CROWNING:
             raise WrongKind(kind, "promote")
-        draft = rows.draft(kind, body, update, model, actor, key, epoch)
+        draft = rows.draft(kind, body, update, model, actor, key, epoch, work)
+        crashpoint(f"journal.promote.{kind}")
         with self._writing() as connection:
             leases.fence(connection, model, epoch)
             if adopted := _adopt(connection, draft):
@@ -103,7 +110,8 @@ class SqlJournal:
             connection.execute(
                 outbox.insert().values(seq=entry.seq, kind=kind, body=rows.text(entry.body))
             )
-            return entry
+        crashpoint(f"journal.promote.{kind}.committed")
+        return entry
 
     def _seal(self, connection: Connection, draft: Entry) -> Entry:
         head = connection.execute(
@@ -208,8 +216,7 @@ class SqlJournal:
     def export(self, path: Path) -> int:
         """Write every entry as one line of canonical JSON, and return how many there are."""
         with self._reading() as connection, files.mapped():
-            made = map(dataclasses.asdict, rows.walk(connection))
-            lines = (canonical(fields) + b"\n" for fields in made)
+            lines = (canonical(made.plain()) + b"\n" for made in rows.walk(connection))
             files.settle(files.write(path.parent, lines), path)
             return int(connection.execute(select(func.count()).select_from(entries)).scalar_one())
 

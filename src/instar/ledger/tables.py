@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 tables = MetaData()
 
@@ -33,6 +33,7 @@ entries = Table(
     Column("actor", String(200), nullable=False),
     Column("at", Float, nullable=False),
     Column("epoch", Integer),
+    Column("work", Text),  # canonical JSON; null where a person acted, and before schema 2
     Column("prev", String(71), nullable=False, unique=True),  # unique: a chain never forks
     Column("hash", String(71), nullable=False, unique=True),
     Index("entries_by_update", "update_id", "kind", "seq"),
@@ -63,4 +64,50 @@ outbox = Table(
     Column("kind", String(50), nullable=False),
     Column("body", Text, nullable=False),
     Column("delivered", Boolean, nullable=False, default=False),
+)
+
+# A signed statement of how long the ledger was: `note` as it was signed, `frontier` the Merkle
+# hashes from which the next one goes on.
+checkpoints = Table(
+    "checkpoints",
+    tables,
+    Column("size", Integer, primary_key=True, autoincrement=False),
+    Column("root", String(71), nullable=False),
+    Column("frontier", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# Who is meant by an actor. The only place where a name stands: entries hold `id`, a salted hash,
+# so that deleting a row here forgets a person and breaks no chain.
+people = Table(
+    "people",
+    tables,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("said", String(200), nullable=False),
+    Column("salt", String(64), nullable=False),
+)
+
+# Versions that are kept for the way back. `boot` and `since` are of the monotonic clock, which
+# counts from the start of the machine; `at` is a date, for people.
+holds = Table(
+    "holds",
+    tables,
+    Column("model", String(200), primary_key=True),
+    Column("version_seq", Integer, ForeignKey("entries.seq"), primary_key=True),
+    Column("seconds", Float, nullable=False),
+    Column("boot", String(64), nullable=False),
+    Column("since", Float, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# How often a piece of work was begun, by its stage key: one that kills its process again and
+# again is given up.
+attempts = Table(
+    "attempts",
+    tables,
+    Column("key", String(200), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
 )

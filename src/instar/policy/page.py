@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from instar.core.codec import encode
-from instar.core.policy import Policy
+from instar.core.policy import Policy, StoreSettings
 from instar.policy.schema import TaskSettings
 
 _HEAD = """\
@@ -46,6 +46,7 @@ _TYPES = {float: "number", int: "whole number", str: "text", bool: "true, false"
 def page() -> str:
     """Write the page, one table per section."""
     parts = [_HEAD, *_table("task", TaskSettings)]
+    parts += _table("store", StoreSettings)
     for name, hint in typing.get_type_hints(Policy).items():
         parts += _table(name if name == "data" else f"policy.{name}", hint)
     return "\n".join(parts) + "\n"
@@ -66,7 +67,7 @@ def _rows(prefix: str, section: type) -> Iterator[str]:
             yield from _rows(f"{name}.", typing.cast(type, hint))
             continue
         yield f"| `{name}` | {_default(field)} | {_domain(hint, field)} | {field.metadata['doc']} |"
-        if typing.get_origin(hint) is Mapping:
+        if typing.get_origin(hint) is Mapping and dataclasses.is_dataclass(args[1]):
             yield from _rows(f"{name}.NAME.", args[1])
         elif typing.get_origin(hint) is tuple and dataclasses.is_dataclass(args[0]):
             yield from _rows(f"{name}[].", typing.cast(type, args[0]))
@@ -79,7 +80,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
         value = field.default_factory()
     else:
         return "*needed*"
-    if value is None:
+    if value is None or value == "":
         return "empty"
     return f"`{value if isinstance(value, str) else json.dumps(encode(value))}`"
 

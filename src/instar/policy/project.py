@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from instar.core.codec import decode, encode
 from instar.core.data import Task
 from instar.core.digest import digest_json
-from instar.core.policy import Policy
+from instar.core.policy import Policy, StoreSettings
 from instar.core.records import Network
 from instar.policy import rules, schema
 from instar.policy.document import load
@@ -32,6 +32,7 @@ class Project:
     task: Task
     network: Network
     policy: Policy
+    store: StoreSettings
     origin: Mapping[str, str]
     digest: str
 
@@ -63,7 +64,9 @@ def read(
     schema.check(written)
     tree = written.tree
     policy = decode(Policy, {**tree.get("policy", {}), "data": tree.get("data", {})})
-    made = Project(tree["model"], decode(Task, tree["task"]), network(written), policy, {}, "")
+    store = decode(StoreSettings, tree.get("store", {}))
+    task = decode(Task, tree["task"])
+    made = Project(tree["model"], task, network(written), policy, store, {}, "")
     rules.check(made.model, made.task, policy, written)
     origin = {key: written.origin(tuple(key.split("."))) for key, _, _ in _leaves(made)}
     return dataclasses.replace(made, origin=origin, digest=digest_json(encode(policy)))
@@ -86,6 +89,7 @@ def _leaves(project: Project) -> Iterator[tuple[str, Any, str]]:
     for option, value in project.network.options.items():
         yield f"network.{option}", value, "option of the family"
     yield from _settings(project.policy.data, "data")
+    yield from _settings(project.store, "store")
     for field in dataclasses.fields(Policy):
         if field.name != "data":
             yield from _settings(getattr(project.policy, field.name), f"policy.{field.name}")
@@ -97,7 +101,7 @@ def _settings(section: Any, key: str) -> Iterator[tuple[str, Any, str]]:
         value, inner = getattr(section, field.name), f"{key}.{field.name}"
         if dataclasses.is_dataclass(value):
             yield from _settings(value, inner)
-        elif isinstance(value, Mapping) and value:
+        elif isinstance(value, Mapping) and any(map(dataclasses.is_dataclass, value.values())):
             for name, rule in value.items():
                 yield from _settings(rule, f"{inner}.{name}")
         else:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from instar.core.errors import PolicyError
-from instar.core.policy import DataSettings, Policy, setting
+from instar.core.policy import DataSettings, Policy, StoreSettings, setting
 from instar.policy.document import Document, Keys
 
 
@@ -156,6 +156,7 @@ def whole() -> type[BaseModel]:
         task_=(section(TaskSettings), Field(alias="task")),
         network_=(Any, Field(alias="network")),
         data_=(section(DataSettings), Field(None, alias="data")),
+        store_=(section(StoreSettings), Field(None, alias="store")),
         policy_=(section(Policy, "data"), Field(None, alias="policy")),
     )
 

@@ -57,8 +57,15 @@ class Workspace:
         return read(self.root / "instar.yaml", overrides=self._overrides())
 
     @property
-    def _ledger(self) -> Path:
-        return self.root / ".instar" / "ledger.db"
+    def home(self) -> Path:
+        """The workspace's own folder, where nobody else writes."""
+        return self.root / ".instar"
+
+    @property
+    def _begun(self) -> bool:
+        from instar.ledger.stores import begun
+
+        return begun(self.home, self.project.store)
 
     def _overrides(self) -> dict[str, str]:
         from instar.policy import split_overrides
@@ -67,10 +74,10 @@ class Workspace:
 
     @functools.cached_property
     def journal(self) -> Journal:
-        from instar.ledger.journal import SqliteJournal
+        from instar.ledger.stores import open_journal
 
-        _ = self.project  # no ledger is made beside a folder that is no workspace
-        return SqliteJournal(self._ledger)
+        # A broken policy is told first: no ledger is made beside a folder that is no workspace.
+        return open_journal(self.home, self.project.store)
 
     def init(self, *, model: str, kind: str, target: str, build: str) -> dict[str, Any]:
         """Write a first `instar.yaml`.
@@ -187,7 +194,7 @@ class Workspace:
         from instar.serving.client import start
 
         self.champion()
-        gateway = start(self.root / ".instar", self.project.model, port)
+        gateway = start(self.home, self.project.model, port)
         try:
             yield gateway
         finally:
@@ -314,13 +321,13 @@ class Workspace:
         """
         from instar.serving.client import GatewayTraffic
 
-        return GatewayTraffic(self.root / ".instar", self.project.model).route()
+        return GatewayTraffic(self.home, self.project.model).route()
 
     def _all_traffic_to(self, version: ModelVersion) -> bool:
         """Give a version all traffic; tell whether a gateway says that it is so."""
         from instar.serving.client import GatewaySilent, GatewayTraffic
 
-        traffic = GatewayTraffic(self.root / ".instar", self.project.model)
+        traffic = GatewayTraffic(self.home, self.project.model)
         try:
             traffic.move(traffic.route().home(version.name, version.bundle.manifest))
         except GatewaySilent:
@@ -332,7 +339,7 @@ class Workspace:
     def champion(self) -> ModelVersion:
         """Return the version in service."""
         model = self.project.model
-        entry = self.journal.champion(model) if self._ledger.exists() else None
+        entry = self.journal.champion(model) if self._begun else None
         if entry is None:
             raise InputError(
                 f"a champion of {self.project.model}",
@@ -357,9 +364,9 @@ class Workspace:
         Raises:
             UnknownUpdate: the ledger does not hold it.
         """
-        entries = self.journal.entries(update=update) if self._ledger.exists() else []
+        entries = self.journal.entries(update=update) if self._begun else []
         if not entries:
-            raise UnknownUpdate(update, self.update_ids() if self._ledger.exists() else [])
+            raise UnknownUpdate(update, self.update_ids() if self._begun else [])
         return replay(entries)
 
     def update_ids(self) -> list[str]:

@@ -1,0 +1,97 @@
+"""The workspace's private keys: made once, read by their owner alone.
+
+`keys/ledger.pem` (Ed25519) signs checkpoints of the ledger, `keys/bundle.pem` (ECDSA on P-256,
+which the model-signing tools read) signs bundles. The public halves lie beside them as `.pub`.
+Whoever holds a private key can forge what it signs: move the folder to a machine or a medium of
+its own where that matters, and keep the public halves where the verifiers are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from instar.core.errors import IntegrityError
+from instar.ledger import files
+
+PASSPHRASE = "INSTAR_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
+PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
+
+_KINDS: dict[str, tuple[type, Callable[[], PrivateKey]]] = {
+    "ledger": (Ed25519PrivateKey, Ed25519PrivateKey.generate),
+    "bundle": (EllipticCurvePrivateKey, lambda: generate_private_key(SECP256R1())),
+}
+
+
+class BadKey(IntegrityError):
+    """Refuse a key file that cannot sign; its content is never shown."""
+
+    code = "integrity.bad_key"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(
+            f"a private key in keys/{name}.pem", problem, "restore it from your key backup"
+        )
+
+
+def private_key(home: Path, name: str) -> PrivateKey:
+    """Return a key of the workspace; make it, durably, where there is none.
+
+    Args:
+        home: The workspace's own folder, `.instar`.
+        name: `ledger` or `bundle`.
+    Raises:
+        BadKey: the file holds no key of this kind, or `INSTAR_KEY_PASSPHRASE` does not open it.
+    Example:
+        >>> import tempfile
+        >>> home = Path(tempfile.mkdtemp())
+        >>> private_key(home, "ledger").sign(b"x") == private_key(home, "ledger").sign(b"x")
+        True
+    """
+    kind, make = _KINDS[name]
+    place = home / "keys" / f"{name}.pem"
+    secret = os.environ.get(PASSPHRASE, "").encode() or None
+    with files.mapped():
+        if not place.exists():
+            _lay(place, make(), secret)
+        data = b"".join(files.chunks(place))
+    try:
+        found = serialization.load_pem_private_key(data, secret)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadKey(name, "something that does not open") from error
+    if not isinstance(found, kind):
+        raise BadKey(name, "a key of another kind")
+    return found  # type: ignore[return-value] # one of the two kinds
+
+
+def public_pem(key: PrivateKey) -> bytes:
+    """Write the public half of a key as PEM."""
+    return key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def _lay(place: Path, key: PrivateKey, secret: bytes | None) -> None:
+    """Write both halves; of two processes that do so at once, the first one's key stays."""
+    how = serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
+    files.folder(place.parent)
+    place.parent.chmod(0o700)
+    new = files.write(place.parent, [pem], mode=0o400)
+    try:
+        place.hardlink_to(new)
+    except FileExistsError:
+        return
+    finally:
+        new.unlink()
+    files.settle(files.write(place.parent, [public_pem(key)]), place.with_suffix(".pub"))
