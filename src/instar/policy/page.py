@@ -68,7 +68,7 @@ def _rows(prefix: str, section: type) -> Iterator[str]:
             continue
         yield f"| `{name}` | {_default(field)} | {_domain(hint, field)} | {field.metadata['doc']} |"
         if typing.get_origin(hint) is Mapping and dataclasses.is_dataclass(args[1]):
-            yield from _rows(f"{name}.NAME.", args[1])
+            yield from _rows(f"{name}.NAME.", typing.cast(type, args[1]))
         elif typing.get_origin(hint) is tuple and dataclasses.is_dataclass(args[0]):
             yield from _rows(f"{name}[].", typing.cast(type, args[0]))
 
