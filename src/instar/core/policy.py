@@ -291,6 +291,12 @@ class RunPolicy:
     backoff_s: float = setting(
         1.0, "seconds before a store or server that failed is asked again; doubled each time", ge=0
     )
+    stall_s: float = setting(
+        600.0, "seconds without a sign of life after which a stage's process is ended; 0: never", ge=0
+    )
+    notify: tuple[str, ...] = setting(
+        (), "addresses (http, https) that are told of each new champion, by POST"
+    )
     owners: Mapping[str, str] = setting(
         {}, "who answers for a stage, by its name; the requester where nobody is named"
     )

@@ -34,11 +34,38 @@ class Artifacts(Protocol):
 
 
 class Clock(Protocol):
-    """Durations come from `monotonic`, dates from `now`; both in seconds."""
+    """Durations come from `monotonic`, dates from `now`; both in seconds.
+
+    A duration that outlives the process comes from `boot`: which start of the machine this is,
+    and the seconds since, sleep of the machine included. No change of the date moves it.
+    """
 
     def now(self) -> float: ...
     def monotonic(self) -> float: ...
+    def boot(self) -> tuple[str, float]: ...
     def sleep(self, seconds: float) -> None: ...
+
+
+class Pulse(Protocol):
+    """The two signs between long work and whoever runs it."""
+
+    def beat(self) -> None:
+        """Show that the work goes on; cheap enough for every step of a training."""
+        ...
+
+    def stopping(self) -> bool:
+        """Tell whether the work is to be left at the next good moment, to go on later."""
+        ...
+
+
+class Unwatched:
+    """The pulse of work that nobody watches and nobody stops."""
+
+    def beat(self) -> None:
+        """Do nothing."""
+
+    def stopping(self) -> bool:
+        return False
 
 
 class Progress(Protocol):
@@ -59,7 +86,8 @@ class Route:
 
     `shares` are fractions that sum to 1, of at most three versions. `generation` only grows. With
     the same `salt` a growing share adds buckets and moves nobody else. `warm` versions are loaded
-    and answer only requests that name them.
+    and answer only requests that name them. `epoch` is the fencing epoch of whoever moved the
+    traffic: once a higher one is known, a lower one moves nothing any more.
     """
 
     model: str
@@ -69,6 +97,7 @@ class Route:
     champion: str
     salt: str = ""
     warm: tuple[str, ...] = ()
+    epoch: int = 0
 
     def home(self, name: str, manifest: str) -> Route:
         """Make the route that gives everything to one version; those that served stay warm.
@@ -176,3 +205,4 @@ class Tools:
     seed: int = 0
     traffic: Traffic | None = None
     taken: frozenset[str] = frozenset()
+    pulse: Pulse = Unwatched()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,6 +46,19 @@ class WrongKind(InputError):
         super().__init__(f"a kind of entry for `{method}`", repr(kind), "use the other one")
 
 
+class Overruled(InputError):
+    """Refuse what an entry of the same update forbids: both cannot hold."""
+
+    code = "input.overruled"
+
+    def __init__(self, kind: str, entry: Entry) -> None:
+        super().__init__(
+            f"an update that can still be {kind}",
+            f"its {entry.kind}, entry {entry.seq}",
+            "see where it stands: instar status",
+        )
+
+
 class TakenKey(IntegrityError):
     """Refuse to adopt an entry that was made for other work."""
 
@@ -71,6 +85,26 @@ class AlteredEntry(IntegrityError):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which attempt at a piece of work this is, counted from 1, and how the one before ended.
+
+    `before` is empty where it ended without a word, as a process does that is killed.
+    """
+
+    number: int
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Keep a version for `seconds`, from the moment `since` of the machine's start `boot` on."""
+
+    seconds: float
+    boot: str
+    since: float
+
+
 class Journal(Protocol):
     """Entries in one order, one champion a model, one writer a model."""
 
@@ -85,6 +119,8 @@ class Journal(Protocol):
         key: str | None = None,
         epoch: int | None = None,
         work: Mapping[str, Any] | None = None,
+        takes_over: bool = False,
+        unless: str = "",
     ) -> Entry: ...
     def entries(
         self,
@@ -111,14 +147,24 @@ class Journal(Protocol):
         update: str | None = None,
         key: str | None = None,
         work: Mapping[str, Any] | None = None,
+        takes_over: bool = False,
+        hold: Hold | None = None,
     ) -> Entry: ...
     def champion(self, model: str) -> Entry | None: ...
     def undelivered(self) -> list[Entry]: ...
     def delivered(self, seq: int) -> None: ...
-    def acquire(self, model: str, holder: str, ttl_s: float, now: float) -> int: ...
+    def held(self, boot: tuple[str, float], model: str | None = None) -> list[Entry]: ...
+    def attempt(self, key: str, *, model: str, epoch: int | None) -> Attempt: ...
+    def attempted(
+        self, key: str, reason: str, *, model: str, epoch: int | None, counts: bool = True
+    ) -> None: ...
+    def acquire(
+        self, model: str, holder: str, ttl_s: float, now: float, instead_of: str | None = None
+    ) -> int: ...
     def renew(self, model: str, holder: str, epoch: int, ttl_s: float, now: float) -> None: ...
     def release(self, model: str, holder: str, epoch: int) -> None: ...
     def holder(self, model: str, now: float) -> str | None: ...
+    def epoch(self, model: str) -> int: ...
     def verify(self) -> list[Problem]: ...
     def export(self, path: Path) -> int: ...
     def close(self) -> None: ...

@@ -17,9 +17,17 @@ from sqlalchemy import Connection, Engine, Select, func, select
 
 from instar.core.crash import crashpoint
 from instar.core.digest import canonical
-from instar.ledger import chain, files, leases, rows
+from instar.ledger import attempts, chain, files, holds, leases, rows
 from instar.ledger.entry import GENESIS, Entry, Problem
-from instar.ledger.protocol import CROWNING, StaleChampion, TakenKey, WrongKind
+from instar.ledger.protocol import (
+    CROWNING,
+    Attempt,
+    Hold,
+    Overruled,
+    StaleChampion,
+    TakenKey,
+    WrongKind,
+)
 from instar.ledger.tables import entries, outbox, pointers
 
 _TOLD = 100  # problems listed; a ruined file has one a row
@@ -56,11 +64,17 @@ class SqlJournal:
         key: str | None = None,
         epoch: int | None = None,
         work: Mapping[str, Any] | None = None,
+        takes_over: bool = False,
+        unless: str = "",
     ) -> Entry:
         """Append an entry and return it; of the same `key`, return the one that is there.
 
+        A person's word that stops whoever works on the model `takes_over`: in the same
+        transaction the model's epoch is raised, and the entry carries the new one.
+
         Raises:
             LostLease: `epoch` is not that of the model's lease.
+            Overruled: the update has an entry of the kind `unless`.
             TakenKey: the entry of that key is of another kind, model or update.
             WrongKind: the kind names a champion; that is for `promote`.
         """
@@ -70,6 +84,10 @@ class SqlJournal:
         crashpoint(f"journal.append.{kind}")
         with self._writing() as connection:
             leases.fence(connection, model, epoch)
+            if unless:
+                _forbid(connection, draft, unless)
+            if takes_over:
+                draft = dataclasses.replace(draft, epoch=leases.take_over(connection, model))
             entry = _adopt(connection, draft) or self._seal(connection, draft)
         crashpoint(f"journal.append.{kind}.committed")
         return entry
@@ -86,11 +104,14 @@ class SqlJournal:
         update: str | None = None,
         key: str | None = None,
         work: Mapping[str, Any] | None = None,
+        takes_over: bool = False,
+        hold: Hold | None = None,
     ) -> Entry:
         """Put a version in the champion's place: entry, pointer and outbox row, or none of them.
 
         `expect` is the `seq` of today's champion entry, None before the adoption. A second call
-        with the same `key` returns the entry of the first and moves nothing.
+        with the same `key` returns the entry of the first and moves nothing. `hold` keeps the
+        champion before for the way back; `takes_over` fences off whoever works on the model.
 
         Raises:
             StaleChampion: another entry names the champion by now.
@@ -105,8 +126,12 @@ class SqlJournal:
             leases.fence(connection, model, epoch)
             if adopted := _adopt(connection, draft):
                 return adopted
+            if takes_over:
+                draft = dataclasses.replace(draft, epoch=leases.take_over(connection, model))
             entry = self._seal(connection, draft)
             _point(connection, entry, expect)
+            if hold is not None and expect is not None:
+                holds.place(connection, model, expect, hold, entry.at)
             connection.execute(
                 outbox.insert().values(seq=entry.seq, kind=kind, body=rows.text(entry.body))
             )
@@ -170,17 +195,71 @@ class SqlJournal:
 
     def delivered(self, seq: int) -> None:
         """Note that everyone has been told of a promotion."""
+        crashpoint("journal.delivered")
         with self._writing() as connection:
             connection.execute(outbox.update().where(outbox.c.seq == seq).values(delivered=True))
+        crashpoint("journal.delivered.committed")
 
-    def acquire(self, model: str, holder: str, ttl_s: float, now: float) -> int:
+    def held(self, boot: tuple[str, float], model: str | None = None) -> list[Entry]:
+        """List the champions' entries whose versions are held for the way back.
+
+        Args:
+            boot: Which start of the machine this is, and the seconds since.
+            model: The model line; None for all.
+        """
+        name, now = boot
+        with self._reading() as connection:
+            restarted = holds.foreign(connection, name)
+        if restarted:
+            crashpoint("journal.held")
+            with self._writing() as connection:
+                holds.begin_again(connection, name, now)
+            crashpoint("journal.held.committed")
+        with self._reading() as connection:
+            return holds.held(connection, name, now, model)
+
+    def attempt(self, key: str, *, model: str, epoch: int | None) -> Attempt:
+        """Count, durably, that the work `key` is begun once more; call it before the work.
+
+        Raises:
+            LostLease: `epoch` is not that of the model's lease.
+        """
+        crashpoint("journal.attempt")
+        with self._writing() as connection:
+            leases.fence(connection, model, epoch)
+            made = attempts.begin(connection, key)
+        crashpoint("journal.attempt.committed")
+        return made
+
+    def attempted(
+        self, key: str, reason: str, *, model: str, epoch: int | None, counts: bool = True
+    ) -> None:
+        """Note how an attempt ended that left no record; one stopped from outside does not count.
+
+        Raises:
+            LostLease: `epoch` is not that of the model's lease.
+        """
+        crashpoint("journal.attempted")
+        with self._writing() as connection:
+            leases.fence(connection, model, epoch)
+            attempts.end(connection, key, reason, counts=counts)
+        crashpoint("journal.attempted.committed")
+
+    def acquire(
+        self, model: str, holder: str, ttl_s: float, now: float, instead_of: str | None = None
+    ) -> int:
         """Take the lease on a model for `ttl_s` seconds and return its fencing epoch.
+
+        `instead_of` names a holder that is known to have died: nobody waits for its time to end.
 
         Raises:
             Busy: somebody else holds it.
         """
+        crashpoint("journal.acquire")
         with self._writing() as connection:
-            return leases.grant(connection, model, holder, ttl_s, now)
+            epoch = leases.grant(connection, model, holder, ttl_s, now, instead_of)
+        crashpoint("journal.acquire.committed")
+        return epoch
 
     def renew(self, model: str, holder: str, epoch: int, ttl_s: float, now: float) -> None:
         """Hold a lease for `ttl_s` seconds from now on.
@@ -193,13 +272,20 @@ class SqlJournal:
 
     def release(self, model: str, holder: str, epoch: int) -> None:
         """Give a lease back; doing so twice, or after losing it, changes nothing."""
+        crashpoint("journal.release")
         with self._writing() as connection:
             leases.free(connection, model, holder, epoch)
+        crashpoint("journal.release.committed")
 
     def holder(self, model: str, now: float) -> str | None:
         """Name who works on a model now."""
         with self._reading() as connection:
             return leases.holder(connection, model, now)
+
+    def epoch(self, model: str) -> int:
+        """Tell the highest fencing epoch of a model so far; 0 where there was none."""
+        with self._reading() as connection:
+            return leases.epoch(connection, model)
 
     def verify(self) -> list[Problem]:
         """Compute every seal again and follow every link; list the first hundred problems.
@@ -231,6 +317,13 @@ def _adopt(connection: Connection, draft: Entry) -> Entry | None:
     if (found.kind, found.model, found.update) != (draft.kind, draft.model, draft.update):
         raise TakenKey(draft.key, found)
     return found
+
+
+def _forbid(connection: Connection, draft: Entry, kind: str) -> None:
+    """Refuse an entry where the update has one of another kind already."""
+    query = rows.chosen(draft.update, draft.model, kind).limit(1)
+    if row := connection.execute(query).one_or_none():
+        raise Overruled(draft.kind, rows.sound(row))
 
 
 def _point(connection: Connection, entry: Entry, expect: int | None) -> None:

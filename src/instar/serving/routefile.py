@@ -11,9 +11,11 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from instar.core.codec import decode, encode
+from instar.core.crash import crashpoint
 from instar.core.digest import canonical
 from instar.core.errors import BackendError, IntegrityError
 from instar.core.tools import Route
@@ -55,6 +57,19 @@ class StaleRoute(BackendError):
         )
 
 
+class FencedRoute(BackendError):
+    """Refuse a route of someone whose lease went to another."""
+
+    code = "backend.fenced_route"
+
+    def __init__(self, epoch: int, known: int) -> None:
+        super().__init__(
+            f"to move traffic at epoch {epoch}",
+            f"a lost lease, epoch {known}",
+            "nothing was moved: somebody else carries on",
+        )
+
+
 def folder(root: Path) -> Path:
     """Return the folder of the gateway's files, made if need be."""
     with files.mapped():
@@ -81,15 +96,37 @@ def write(root: Path, route: Route, name: str = ROUTE) -> None:
     """Replace the route, atomically and durably.
 
     Raises:
+        FencedRoute: the file's route is of a higher epoch.
         StaleRoute: the file's generation is not older.
         BadRoute: the route contradicts itself.
     """
     check(route)
     with _alone(root):
         known = read(root, name)
+        if known and known.epoch > route.epoch:
+            raise FencedRoute(route.epoch, known.epoch)
         if known and known.generation >= route.generation:
             raise StaleRoute(known.generation, route.generation)
+        crashpoint("route.write")
         keep(root, name, canonical(encode(route)))
+        crashpoint("route.written")
+
+
+def claim(root: Path, epoch: int) -> None:
+    """Put an epoch on the route in the file, so that no lower one moves traffic from here on.
+
+    Raises:
+        FencedRoute: the file's route is of a higher epoch.
+    """
+    with _alone(root):
+        known = read(root, ROUTE)
+        if known is None or known.epoch == epoch:
+            return
+        if known.epoch > epoch:
+            raise FencedRoute(epoch, known.epoch)
+        crashpoint("route.claim")
+        keep(root, ROUTE, canonical(encode(replace(known, epoch=epoch))))
+        crashpoint("route.claimed")
 
 
 def keep(root: Path, name: str, data: bytes) -> None:

@@ -73,6 +73,7 @@ class FakeClock:
 
     at: float = 1_800_000_000.0
     elapsed: float = 0.0
+    started: str = "first boot"
     slept: list[float] = field(default_factory=list)
 
     def now(self) -> float:
@@ -80,6 +81,9 @@ class FakeClock:
 
     def monotonic(self) -> float:
         return self.elapsed
+
+    def boot(self) -> tuple[str, float]:
+        return self.started, self.elapsed
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
