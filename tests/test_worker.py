@@ -22,7 +22,7 @@ from instar.core.policy import Policy
 from instar.core.records import Training, Watch
 from instar.core.update import State, replay
 from instar.ledger.artifacts import DirectoryArtifacts
-from instar.ledger.journal import Busy, SqliteJournal
+from instar.ledger.journal import Busy, LostLease, SqliteJournal
 from instar.policy import read
 from instar.serving.client import GatewaySilent
 from instar.testing.tools import fake_tools
@@ -54,12 +54,14 @@ def dead() -> str:
     return f"{HOST}:{process.pid}"
 
 
-def test_lease_waits_for_a_dead_holder_until_it_runs_out(work: Work) -> None:
+def test_lease_of_a_dead_holder_is_taken_at_once_and_fences_it_off(work: Work) -> None:
     clock = work.tools.clock
-    work.journal.acquire("demand", dead(), 3.0, clock.now())
+    old = work.journal.acquire("demand", dead(), 3.0, clock.now())
     with work.lease() as epoch:
-        assert epoch == 2
-    assert 3.0 <= sum(clock.slept) <= 4.0
+        assert epoch == old + 1
+        with pytest.raises(LostLease):
+            line.file(work.journal, line.ADMISSION, epoch=old)
+    assert clock.slept == []
 
 
 @pytest.mark.parametrize("holder", [f"{HOST}:{os.getppid()}", "elsewhere:1", "a person"])
@@ -87,7 +89,7 @@ def test_lease_is_given_back_when_the_work_breaks(work: Work) -> None:
 def test_lease_is_renewed_while_the_work_goes_on(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "LEASE_S", 0.03)
+    monkeypatch.setattr(worker.work, "LEASE_S", 0.03)
     renewed: list[int] = []
 
     def renew(self: SqliteJournal, model: str, holder: str, epoch: int, *_: float) -> None:

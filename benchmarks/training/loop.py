@@ -52,6 +52,9 @@ class Clock:
     def now(self) -> float:
         return time.time()
 
+    def boot(self) -> tuple[str, float]:
+        return "", time.monotonic()
+
     def monotonic(self) -> float:
         return time.monotonic()
 

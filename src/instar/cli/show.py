@@ -184,6 +184,10 @@ def rolled_back(done: Mapping[str, Any]) -> None:
 def status(done: Mapping[str, Any]) -> None:
     """Show the model line and its updates."""
     console.print(f"[bold]{done['model']}[/bold]  champion {done['champion'] or 'none yet'}")
+    if found := done["traffic"]:
+        after = found["next"] or "closed by the next command that works, or by instar serve"
+        gap = Text.assemble("  ", mark("inconclusive"), f" {found['problem']}; {after}")
+        console.print(gap, soft_wrap=True)
     for row in done["updates"]:
         line = f"  {row['update']}  {row['state']:<12} {row['stage']:<11} {row['reason']}"
         console.print(Text(line))

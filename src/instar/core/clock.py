@@ -1,10 +1,12 @@
-"""The clock of the machine."""
+"""The clock of the machine, and one that does not forget what the ledger saw."""
 
 from __future__ import annotations
 
 import functools
 import time
 from pathlib import Path
+
+from instar.core.tools import Clock
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -35,3 +37,26 @@ class SystemClock:
 @functools.cache
 def _boot() -> str:
     return _BOOT.read_text("ascii").strip()
+
+
+class LedgerClock:
+    """Give no date before one that the ledger has seen already; the rest is the clock's own.
+
+    Args:
+        at_least: The newest date that counts, in seconds since the epoch.
+    """
+
+    def __init__(self, clock: Clock, at_least: float) -> None:
+        self._clock, self._at_least = clock, at_least
+
+    def now(self) -> float:
+        return max(self._clock.now(), self._at_least)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def boot(self) -> tuple[str, float]:
+        return self._clock.boot()
+
+    def sleep(self, seconds: float) -> None:
+        self._clock.sleep(seconds)

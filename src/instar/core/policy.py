@@ -152,7 +152,7 @@ class TrainPolicy:
     )
     full_epochs: int = setting(12, "epochs of a full training", ge=1)
     threads: int = setting(1, "CPU threads of the training process", ge=1)
-    checkpoint_s: float = setting(10.0, "seconds between checkpoints, at epoch ends", ge=0)
+    checkpoint_s: float = setting(10.0, "seconds between checkpoints; 0: after each epoch", ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +292,9 @@ class RunPolicy:
         1.0, "seconds before a store or server that failed is asked again; doubled each time", ge=0
     )
     stall_s: float = setting(
-        600.0, "seconds without a sign of life after which a stage's process is ended; 0: never", ge=0
+        600.0,
+        "seconds without a sign of life after which a stage's process is ended; 0: never",
+        ge=0,
     )
     notify: tuple[str, ...] = setting(
         (), "addresses (http, https) that are told of each new champion, by POST"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -205,4 +205,4 @@ class Tools:
     seed: int = 0
     traffic: Traffic | None = None
     taken: frozenset[str] = frozenset()
-    pulse: Pulse = Unwatched()
+    pulse: Pulse = field(default_factory=Unwatched)

@@ -11,7 +11,8 @@ from instar.ledger.tables import attempts
 def begin(connection: Connection, key: str) -> Attempt:
     """Count one more attempt, before it is made."""
     here = attempts.c.key == key
-    seen = connection.execute(select(attempts.c["count", "reason"]).where(here)).one_or_none()
+    columns = (attempts.c["count"], attempts.c.reason)
+    seen = connection.execute(select(*columns).where(here)).one_or_none()
     count, reason = seen or (0, "")
     if seen is None:
         connection.execute(attempts.insert().values(key=key, count=1, reason=""))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from instar.core.records import (
 )
 from instar.core.update import State, Update, replay
 from instar.service.child import Tell, as_file, located, run_worker
-from instar.service.errors import NotNow, NoWayBack, OwnUpdate, UnknownUpdate
+from instar.service.errors import NotNow, OwnUpdate, UnknownUpdate
 from instar.service.outcome import Outcome, describe
 
 if TYPE_CHECKING:
@@ -147,13 +148,12 @@ class Workspace:
         self.champion()
         with as_file(source, self.root) as file:
             done = self._work("update", tell, source=file, reason=reason, seed=seed)
-        return self.outcome(done["update"])
+        return self._stands(done)
 
     def resume(self, update: str, *, tell: Tell | None = None) -> Outcome:
         """Carry an open update on, after people have spoken or after a crash."""
         self.state(update)
-        self._work("resume", tell, update=update)
-        return self.outcome(update)
+        return self._stands(self._work("resume", tell, update=update))
 
     def release(self, update: str, *, tell: Tell | None = None) -> Outcome:
         """Hand traffic over to an approved candidate, step by step.
@@ -176,8 +176,13 @@ class Workspace:
                 "approved too long ago",
                 f"ask again: instar approve {update}",
             )
-        self._work("release", tell, update=update)
-        return self.outcome(update)
+        return self._stands(self._work("release", tell, update=update))
+
+    def _stands(self, done: Mapping[str, Any]) -> Outcome:
+        """Say where an update stands after a worker; one that was told to stop says so."""
+        outcome = self.outcome(str(done["update"]))
+        said = done.get("interrupted")
+        return replace(outcome, message=f"interrupted: {said}") if said else outcome
 
     def watch(self, *, tell: Tell | None = None) -> dict[str, Any]:
         """Judge production by the labels that have come."""
@@ -194,6 +199,7 @@ class Workspace:
         from instar.serving.client import start
 
         self.champion()
+        self.settle()
         gateway = start(self.home, self.project.model, port)
         try:
             yield gateway
@@ -248,23 +254,14 @@ class Workspace:
         return self.resume(update, tell=tell)
 
     def abort(self, update: str, *, reason: str) -> Outcome:
-        """Withdraw an open update; a release under way is rolled back first."""
-        state = self.state(update)
-        if not state.state.open:
-            raise NotNow("an open update", update, state.state.value, "nothing to do")
-        if state.promoted:
-            raise NotNow(
-                "an update that can be withdrawn", update, "promoted", "go back: instar rollback"
-            )
-        if state.state is State.RELEASING:
-            self._all_traffic_to(self.champion())
-        self.journal.append(
-            "withdrawn",
-            {"reason": reason},
-            update=update,
-            model=state.request.model,
-            actor=self.by,
-        )
+        """Withdraw an open update, whoever works on it; a release under way is rolled back.
+
+        Raises:
+            NotNow: it has ended, or is promoted.
+        """
+        from instar.service.way_back import abort
+
+        abort(self, update, reason)
         return self.outcome(update)
 
     def rollback(self, *, reason: str) -> dict[str, Any]:
@@ -276,42 +273,9 @@ class Workspace:
             NoWayBack: the champion is the first of its line.
             NotNow: a release is under way, which would move the traffic again.
         """
-        current = self.journal.champion(self.project.model)
-        champion = self.champion()
-        if current is None or champion.parent is None:
-            raise NoWayBack(champion.name)
-        for update in self.update_ids():
-            state = self.state(update)
-            if state.state is State.RELEASING and not state.promoted:
-                raise NotNow(
-                    "no release under way", update, "releasing", f"first: instar abort {update}"
-                )
-        earlier = self.version(champion.parent)
-        began = time.monotonic()
-        in_force = self._all_traffic_to(earlier)
-        seconds = time.monotonic() - began
-        self.journal.promote(
-            self.project.model,
-            expect=current.seq,
-            kind="rollback",
-            body=encode(earlier),
-            update=champion.update,
-            actor=self.by,
-            epoch=None,
-        )
-        self.journal.append(
-            "note",
-            {"reason": reason, "from": champion.name, "to": earlier.name, "seconds": seconds},
-            update=champion.update,
-            model=self.project.model,
-            actor=self.by,
-        )
-        return {
-            "champion": earlier.name,
-            "was": champion.name,
-            "seconds": seconds,
-            "in_force": in_force,
-        }
+        from instar.service.way_back import rollback
+
+        return rollback(self, reason)
 
     def route(self) -> Route:
         """Return the route that is wanted: which version serves which share.
@@ -323,16 +287,12 @@ class Workspace:
 
         return GatewayTraffic(self.home, self.project.model).route()
 
-    def _all_traffic_to(self, version: ModelVersion) -> bool:
-        """Give a version all traffic; tell whether a gateway says that it is so."""
-        from instar.serving.client import GatewaySilent, GatewayTraffic
+    def settle(self) -> None:
+        """Bring traffic to where the ledger says, where a crash left the two apart."""
+        from instar.core.clock import SystemClock
+        from instar.serving.settle import settle
 
-        traffic = GatewayTraffic(self.home, self.project.model)
-        try:
-            traffic.move(traffic.route().home(version.name, version.bundle.manifest))
-        except GatewaySilent:
-            return False
-        return True
+        settle(self.home, self.project.model, self.journal, SystemClock().boot())
 
     # Reading.
 
@@ -391,12 +351,17 @@ class Workspace:
 
     def status(self) -> dict[str, Any]:
         """Say what serves, and where each update stands, newest first."""
+        from instar.serving.routefile import read
+        from instar.serving.settle import gap
+
         entry = self.journal.champion(self.project.model)
+        found = gap(self.journal, self.project.model, read(self.home))
         return {
             "model": self.project.model,
             "champion": entry.body["name"] if entry else None,
             "since": entry.at if entry else None,
             "metrics": dict(entry.body["metrics"]) if entry else {},
+            "traffic": {"problem": found.problem, "next": found.todo} if found else None,
             "updates": self.updates(),
         }
 
