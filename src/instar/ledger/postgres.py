@@ -129,7 +129,6 @@ def _begin(connection: Connection) -> None:
         )
 
 
-_PASSING = "that its server went away for a while"
 _MEANINGS: dict[str, Callable[[], InstarError]] = {
     "40001": LedgerContended,  # serialisation failure
     "40P01": LedgerContended,  # deadlock
@@ -176,7 +175,9 @@ def meaning(error: BaseException) -> InstarError | None:
         return LedgerUnreachable("a broken connection")
     if state.startswith(("53", "58", "XX", "28", "3D")):
         return LedgerFailed(name, "see the server's log")
-    if state.startswith(("42", "3F")):  # our statements are right, so the schema is not
+    if state.startswith("3F"):
+        return LedgerFailed("no schema that it may use", "create one, and grant it to the user")
+    if state.startswith("42"):  # our statements are right, so the schema is not
         return LedgerDamaged(name)
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import operator
+import itertools
 import sqlite3
 import time
 from collections.abc import Callable
@@ -161,7 +161,8 @@ def _copy(path: Path, part: Path) -> None:
             raise LedgerDamaged("a copy with other tables")
         for table in [name for name, _ in listed if name in tables.tables]:
             query = f"SELECT * FROM {table} ORDER BY rowid"  # noqa: S608 - a name of our own
-            if any(map(operator.ne, here.execute(query), there.execute(query))):
+            pairs = itertools.zip_longest(here.execute(query), there.execute(query))
+            if any(row != copied for row, copied in pairs):
                 raise LedgerDamaged("a copy with other rows")
 
 
