@@ -17,6 +17,7 @@ from instar.ledger.journal import (
     SqliteJournal,
 )
 from instar.ledger.sqlite import journal_mode
+from instar.testing.contracts.crowd import CrowdContract
 from instar.testing.contracts.journal import JournalContract, crown, note
 from instar.testing.contracts.leases import LeasesContract
 from instar.testing.contracts.tamper import TamperContract
@@ -45,7 +46,7 @@ def journal(open_journal: Callable[[], Journal]) -> Journal:
     return open_journal()
 
 
-class TestSqliteJournal(JournalContract, LeasesContract):
+class TestSqliteJournal(JournalContract, LeasesContract, CrowdContract):
     pass
 
 
@@ -189,6 +190,7 @@ PROMOTER = """
 import sys
 from pathlib import Path
 from instar.ledger.journal import SqliteJournal
+from instar.testing.contracts.crowd import CrowdContract
 from instar.testing.contracts.journal import crown
 
 journal = SqliteJournal(Path(sys.argv[1]))

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from instar.core.secret import veiled
+
 
 def setting(
     default: Any,
@@ -49,7 +51,7 @@ class DataSettings:
     rare: int = setting(1, "categories seen fewer times in training become the unknown one", ge=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StoreSettings:
     journal: str = setting("", "where entries are kept: empty for SQLite here, or postgresql://...")
     artifacts: str = setting(
@@ -61,6 +63,10 @@ class StoreSettings:
     witnesses: tuple[str, ...] = setting(
         (), "who else is told of each checkpoint: a folder, s3://..., https://..."
     )
+
+    def __repr__(self) -> str:
+        fields = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
+        return veiled(f"StoreSettings({', '.join(fields)})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,15 @@
 """The journal, as everybody else imports it. What is not in it did not happen."""
 
 from instar.ledger.entry import GENESIS, Entry, Problem
+from instar.ledger.failures import (
+    LedgerBusy,
+    LedgerContended,
+    LedgerDamaged,
+    LedgerFailed,
+    LedgerUnreachable,
+    NewerLedger,
+    OutcomeUnknown,
+)
 from instar.ledger.leases import Busy, LostLease
 from instar.ledger.protocol import (
     CROWNING,
@@ -12,15 +21,10 @@ from instar.ledger.protocol import (
     StaleChampion,
     TakenKey,
     UnwritableBody,
+    UnwritableText,
     WrongKind,
 )
-from instar.ledger.sqlite import (
-    LedgerBusy,
-    LedgerDamaged,
-    LedgerFailed,
-    NewerLedger,
-    SqliteJournal,
-)
+from instar.ledger.sqlite import SqliteJournal
 
 __all__ = [
     "CROWNING",
@@ -32,15 +36,19 @@ __all__ = [
     "Hold",
     "Journal",
     "LedgerBusy",
+    "LedgerContended",
     "LedgerDamaged",
     "LedgerFailed",
+    "LedgerUnreachable",
     "LostLease",
     "NewerLedger",
+    "OutcomeUnknown",
     "Overruled",
     "Problem",
     "SqliteJournal",
     "StaleChampion",
     "TakenKey",
     "UnwritableBody",
+    "UnwritableText",
     "WrongKind",
 ]

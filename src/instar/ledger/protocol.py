@@ -37,6 +37,19 @@ class UnwritableBody(InputError):
         super().__init__(f"a {kind} that can be written as JSON", problem, "mend the values")
 
 
+class UnwritableText(InputError):
+    """Refuse a name or key that not every database can hold."""
+
+    code = "input.unwritable_text"
+
+    def __init__(self, field: str, limit: int, text: str) -> None:
+        super().__init__(
+            f"at most {limit} characters of text as the {field} of an entry",
+            f"{len(text)}, {text[:40]!a}",
+            "choose another",
+        )
+
+
 class WrongKind(InputError):
     """Keep entries that name a champion and those that do not apart."""
 

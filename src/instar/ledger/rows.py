@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from instar.core.digest import canonical
 from instar.ledger.entry import GENESIS, Entry
-from instar.ledger.protocol import AlteredEntry, UnwritableBody
+from instar.ledger.protocol import AlteredEntry, UnwritableBody, UnwritableText
 from instar.ledger.tables import entries
 
 PAGE = 10_000  # rows in memory while the whole journal is walked
@@ -28,12 +29,40 @@ def draft(
     epoch: int | None,
     work: Mapping[str, Any] | None,
 ) -> Entry:
-    """Make the entry that is to be sealed; its body is what a reader will get back."""
+    """Make the entry that is to be sealed; its body is what a reader will get back.
+
+    Where no key is given it gets one of its own, so that whoever lost the answer to a commit can
+    look whether the entry is there.
+    """
+    if key is None:
+        key = f"once:{secrets.token_hex(16)}"
+    for field, given in {
+        "update_id": update,
+        "model": model,
+        "kind": kind,
+        "key": key,
+        "actor": actor,
+    }.items():
+        _holdable(field, given)
     try:
         plain, made = json.loads(canonical([body, work]))
     except (TypeError, ValueError) as error:
         raise UnwritableBody(kind, str(error)) from error
     return Entry(0, update, model, kind, key, plain, actor, 0.0, epoch, made, GENESIS, "")
+
+
+def _holdable(field: str, given: str | None) -> None:
+    """Refuse a text that one database would hold and another would not."""
+    limit = entries.c[field].type.length  # type: ignore[attr-defined] # the columns are strings
+    if given is None:
+        return
+    if len(given) > limit or "\0" in given or (not given.isascii() and _broken(given)):
+        raise UnwritableText(field.removesuffix("_id"), limit, given)
+
+
+def _broken(given: str) -> bool:
+    """Tell whether a text holds half a character, which no file can."""
+    return any("\ud800" <= letter <= "\udfff" for letter in given)
 
 
 def text(body: Mapping[str, Any]) -> str:

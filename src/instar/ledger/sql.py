@@ -1,24 +1,30 @@
 """The journal in a database, through SQLAlchemy: the same for every database.
 
-A database adds an engine whose transactions are serial for writers (see `sqlite.py`).
+A database adds an engine whose transactions are serial for writers, and which says in our
+words what its errors mean (see `sqlite.py`, `postgres.py`). What fails for a passing reason is
+done again here, as a whole transaction: each is harmless to repeat, since it first looks for
+the entry that it would write.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from instar.core.crash import crashpoint
 from instar.core.digest import canonical
-from instar.ledger import attempts, chain, files, holds, leases, rows
+from instar.core.errors import BackendError
+from instar.ledger import attempts, chain, files, holds, leases, retry, rows
 from instar.ledger.entry import GENESIS, Entry, Problem
+from instar.ledger.failures import LedgerBusy, LedgerUnreachable, OutcomeUnknown
 from instar.ledger.protocol import (
     CROWNING,
     Attempt,
@@ -30,24 +36,81 @@ from instar.ledger.protocol import (
 )
 from instar.ledger.tables import entries, outbox, pointers
 
+T = TypeVar("T")
 _TOLD = 100  # problems listed; a ruined file has one a row
 
 
 class SqlJournal:
     """Keep entries, champions and leases in one database, each change in one transaction.
 
-    `clock` gives the date that an entry carries, in seconds since the epoch.
+    `clock` gives the date that an entry carries, in seconds since the epoch. For `patience_s`
+    seconds what fails for a passing reason is tried again.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Callable[[], float] = time.time,
+        patience_s: float = 30.0,
+    ) -> None:
         self._engine = engine
         self._clock = clock
+        self._patience_s = patience_s
 
     def _reading(self) -> Connection:
-        return self._engine.connect().execution_options(reads=True)
+        """Open a connection that sees one state of the journal, from its first question on."""
+        return self._connect().execution_options(reads=True)
 
-    def _writing(self) -> AbstractContextManager[Connection]:
-        return self._engine.begin()
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """Open a transaction that keeps other writers out, and commit it at the end."""
+        with self._connect() as connection, connection.begin():
+            yield connection
+
+    def _connect(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except PoolTimeout as error:
+            raise LedgerBusy(self._patience_s, "every connection in use") from error
+
+    def _read(self, act: Callable[[Connection], T]) -> T:
+        """Ask; again, while asking fails for a passing reason."""
+
+        def once() -> T:
+            with self._reading() as connection:
+                return act(connection)
+
+        return retry.patiently(once, self._patience_s)
+
+    def _write(self, act: Callable[[Connection], T]) -> T:
+        """Change something in one transaction; again, while it fails for a passing reason.
+
+        Args:
+            act: What to do in the transaction. Where a commit's answer is lost, it is done again
+                under the writers' lock: it must find what the first time may have left there.
+        Raises:
+            OutcomeUnknown: time is up, and nobody could say whether the commit was done.
+        """
+        unknown = False
+
+        def once() -> T:
+            nonlocal unknown
+            acted = False
+            try:
+                with self._writing() as connection:
+                    done = act(connection)
+                    acted = True
+            except LedgerUnreachable:
+                unknown = unknown or acted
+                raise
+            return done
+
+        try:
+            return retry.patiently(once, self._patience_s)
+        except BackendError as error:
+            if unknown and error.retryable:
+                raise OutcomeUnknown from error
+            raise
 
     def close(self) -> None:
         """Give the connections back."""
@@ -81,14 +144,16 @@ class SqlJournal:
         if kind in CROWNING:
             raise WrongKind(kind, "append")
         draft = rows.draft(kind, body, update, model, actor, key, epoch, work)
-        crashpoint(f"journal.append.{kind}")
-        with self._writing() as connection:
-            leases.fence(connection, model, epoch)
+
+        def act(connection: Connection) -> Entry:
+            if standing := _standing(connection, draft):
+                return standing
             if unless:
                 _forbid(connection, draft, unless)
-            if takes_over:
-                draft = dataclasses.replace(draft, epoch=leases.take_over(connection, model))
-            entry = _adopt(connection, draft) or self._seal(connection, draft)
+            return self._seal(connection, _taking_over(connection, draft, takes_over=takes_over))
+
+        crashpoint(f"journal.append.{kind}")
+        entry = self._write(act)
         crashpoint(f"journal.append.{kind}.committed")
         return entry
 
@@ -121,20 +186,23 @@ class SqlJournal:
         if kind not in CROWNING:
             raise WrongKind(kind, "promote")
         draft = rows.draft(kind, body, update, model, actor, key, epoch, work)
-        crashpoint(f"journal.promote.{kind}")
-        with self._writing() as connection:
-            leases.fence(connection, model, epoch)
-            if adopted := _adopt(connection, draft):
-                return adopted
-            if takes_over:
-                draft = dataclasses.replace(draft, epoch=leases.take_over(connection, model))
-            entry = self._seal(connection, draft)
+
+        def act(connection: Connection) -> Entry:
+            if standing := _standing(connection, draft):
+                return standing
+            entry = self._seal(connection, _taking_over(connection, draft, takes_over=takes_over))
             _point(connection, entry, expect)
             if hold is not None and expect is not None:
                 holds.place(connection, model, expect, hold, entry.at)
             connection.execute(
-                outbox.insert().values(seq=entry.seq, kind=kind, body=rows.text(entry.body))
+                outbox.insert().values(
+                    seq=entry.seq, kind=kind, body=rows.text(entry.body), delivered=False
+                )
             )
+            return entry
+
+        crashpoint(f"journal.promote.{kind}")
+        entry = self._write(act)
         crashpoint(f"journal.promote.{kind}.committed")
         return entry
 
@@ -159,8 +227,9 @@ class SqlJournal:
     ) -> list[Entry]:
         """List entries in order, those after `after`, at most `limit`."""
         query = rows.chosen(update, model, kind).where(entries.c.seq > after)
-        with self._reading() as connection:
-            return [rows.sound(row) for row in connection.execute(query.limit(limit))]
+        return self._read(
+            lambda connection: [rows.sound(row) for row in connection.execute(query.limit(limit))]
+        )
 
     def last(
         self, kind: str, *, update: str | None = None, model: str | None = None
@@ -182,22 +251,20 @@ class SqlJournal:
         )
 
     def _one(self, query: Select[Any]) -> Entry | None:
-        with self._reading() as connection:
-            row = connection.execute(query).one_or_none()
+        row = self._read(lambda connection: connection.execute(query).one_or_none())
         return None if row is None else rows.sound(row)
 
     def undelivered(self) -> list[Entry]:
         """List the promotions that nobody outside has been told of yet, in order."""
         query = select(entries).join(outbox, outbox.c.seq == entries.c.seq)
-        with self._reading() as connection:
-            found = connection.execute(query.where(~outbox.c.delivered).order_by(entries.c.seq))
-            return [rows.sound(row) for row in found]
+        query = query.where(~outbox.c.delivered).order_by(entries.c.seq)
+        return self._read(lambda connection: [rows.sound(row) for row in connection.execute(query)])
 
     def delivered(self, seq: int) -> None:
         """Note that everyone has been told of a promotion."""
+        told = outbox.update().where(outbox.c.seq == seq).values(delivered=True)
         crashpoint("journal.delivered")
-        with self._writing() as connection:
-            connection.execute(outbox.update().where(outbox.c.seq == seq).values(delivered=True))
+        self._write(lambda connection: connection.execute(told))
         crashpoint("journal.delivered.committed")
 
     def held(self, boot: tuple[str, float], model: str | None = None) -> list[Entry]:
@@ -208,15 +275,11 @@ class SqlJournal:
             model: The model line; None for all.
         """
         name, now = boot
-        with self._reading() as connection:
-            restarted = holds.foreign(connection, name)
-        if restarted:
+        if self._read(lambda connection: holds.foreign(connection, name)):
             crashpoint("journal.held")
-            with self._writing() as connection:
-                holds.begin_again(connection, name, now)
+            self._write(lambda connection: holds.begin_again(connection, name, now))
             crashpoint("journal.held.committed")
-        with self._reading() as connection:
-            return holds.held(connection, name, now, model)
+        return self._read(lambda connection: holds.held(connection, name, now, model))
 
     def attempt(self, key: str, *, model: str, epoch: int | None) -> Attempt:
         """Count, durably, that the work `key` is begun once more; call it before the work.
@@ -224,10 +287,13 @@ class SqlJournal:
         Raises:
             LostLease: `epoch` is not that of the model's lease.
         """
-        crashpoint("journal.attempt")
-        with self._writing() as connection:
+
+        def act(connection: Connection) -> Attempt:
             leases.fence(connection, model, epoch)
-            made = attempts.begin(connection, key)
+            return attempts.begin(connection, key)
+
+        crashpoint("journal.attempt")
+        made = self._write(act)
         crashpoint("journal.attempt.committed")
         return made
 
@@ -239,10 +305,13 @@ class SqlJournal:
         Raises:
             LostLease: `epoch` is not that of the model's lease.
         """
-        crashpoint("journal.attempted")
-        with self._writing() as connection:
+
+        def act(connection: Connection) -> None:
             leases.fence(connection, model, epoch)
             attempts.end(connection, key, reason, counts=counts)
+
+        crashpoint("journal.attempted")
+        self._write(act)
         crashpoint("journal.attempted.committed")
 
     def acquire(
@@ -256,8 +325,9 @@ class SqlJournal:
             Busy: somebody else holds it.
         """
         crashpoint("journal.acquire")
-        with self._writing() as connection:
-            epoch = leases.grant(connection, model, holder, ttl_s, now, instead_of)
+        epoch = self._write(
+            lambda connection: leases.grant(connection, model, holder, ttl_s, now, instead_of)
+        )
         crashpoint("journal.acquire.committed")
         return epoch
 
@@ -267,25 +337,21 @@ class SqlJournal:
         Raises:
             LostLease: it went to somebody else.
         """
-        with self._writing() as connection:
-            leases.prolong(connection, model, holder, epoch, ttl_s, now)
+        self._write(lambda connection: leases.prolong(connection, model, holder, epoch, ttl_s, now))
 
     def release(self, model: str, holder: str, epoch: int) -> None:
         """Give a lease back; doing so twice, or after losing it, changes nothing."""
         crashpoint("journal.release")
-        with self._writing() as connection:
-            leases.free(connection, model, holder, epoch)
+        self._write(lambda connection: leases.free(connection, model, holder, epoch))
         crashpoint("journal.release.committed")
 
     def holder(self, model: str, now: float) -> str | None:
         """Name who works on a model now."""
-        with self._reading() as connection:
-            return leases.holder(connection, model, now)
+        return self._read(lambda connection: leases.holder(connection, model, now))
 
     def epoch(self, model: str) -> int:
         """Tell the highest fencing epoch of a model so far; 0 where there was none."""
-        with self._reading() as connection:
-            return leases.epoch(connection, model)
+        return self._read(lambda connection: leases.epoch(connection, model))
 
     def verify(self) -> list[Problem]:
         """Compute every seal again and follow every link; list the first hundred problems.
@@ -307,15 +373,31 @@ class SqlJournal:
             return int(connection.execute(select(func.count()).select_from(entries)).scalar_one())
 
 
+def _standing(connection: Connection, draft: Entry) -> Entry | None:
+    """Find the entry that was made for this work, and let only the lease's holder go on.
+
+    What a lease's holder wrote is its own even after the lease: it may have lost the answer.
+    """
+    found = _adopt(connection, draft)
+    if found is None or found.epoch != draft.epoch:
+        leases.fence(connection, draft.model, draft.epoch)
+    return found
+
+
+def _taking_over(connection: Connection, draft: Entry, *, takes_over: bool) -> Entry:
+    """Let a person's word fence off whoever works on the model, and carry the new epoch."""
+    if not takes_over:
+        return draft
+    return dataclasses.replace(draft, epoch=leases.take_over(connection, draft.model))
+
+
 def _adopt(connection: Connection, draft: Entry) -> Entry | None:
-    if draft.key is None:
-        return None
     row = connection.execute(select(entries).where(entries.c.key == draft.key)).one_or_none()
     if row is None:
         return None
     found = rows.sound(row)
     if (found.kind, found.model, found.update) != (draft.kind, draft.model, draft.update):
-        raise TakenKey(draft.key, found)
+        raise TakenKey(str(draft.key), found)
     return found
 
 

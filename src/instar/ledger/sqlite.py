@@ -2,71 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 
-from instar.core.errors import BackendError, InstarError, IntegrityError
-from instar.ledger import files
+from instar.core.crash import crashpoint
+from instar.core.errors import InstarError
+from instar.ledger import files, schema
 from instar.ledger.entry import Problem
+from instar.ledger.failures import LedgerBusy, LedgerDamaged, LedgerFailed
 from instar.ledger.sql import SqlJournal
-from instar.ledger.tables import SCHEMA_VERSION, meta, tables
+from instar.ledger.tables import tables
 
 # Up to 3.51.2 two connections that write and checkpoint at once can corrupt a database in WAL
 # mode ("WAL-reset", fixed on 2026-03-13).
 WAL_IS_SAFE = (3, 51, 3)
 BUSY_S = 30.0
-
-
-class LedgerBusy(BackendError):
-    """Report that other writers kept the ledger locked for too long."""
-
-    code = "backend.ledger_busy"
-    retryable = True
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"the ledger within {BUSY_S:g} s", "other writers all that time", "try again"
-        )
-
-
-class LedgerFailed(BackendError):
-    """Report that the ledger's file could not be read or written."""
-
-    code = "backend.ledger"
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(
-            "a ledger that takes entries", problem, "look at its folder, space and rights"
-        )
-
-
-class LedgerDamaged(IntegrityError):
-    """Report a ledger whose file is broken."""
-
-    code = "integrity.ledger_damaged"
-
-    def __init__(self, problem: str) -> None:
-        super().__init__("a sound ledger file", problem, "restore it from a backup")
-
-
-class NewerLedger(BackendError):
-    """Refuse a ledger that a newer version of Instar has written."""
-
-    code = "backend.newer_ledger"
-
-    def __init__(self, version: int) -> None:
-        super().__init__(
-            f"a ledger of schema {SCHEMA_VERSION} or older",
-            f"schema {version}",
-            "install the version of Instar that wrote it",
-        )
 
 
 def journal_mode(library: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
@@ -112,8 +71,8 @@ def _begin(connection: Connection) -> None:
 
 _MEANINGS: dict[int, Callable[[str], InstarError]] = {
     sqlite3.SQLITE_ERROR: LedgerDamaged,  # our statements are right, so the schema is not
-    sqlite3.SQLITE_BUSY: lambda _: LedgerBusy(),
-    sqlite3.SQLITE_LOCKED: lambda _: LedgerBusy(),
+    sqlite3.SQLITE_BUSY: lambda _: LedgerBusy(BUSY_S),
+    sqlite3.SQLITE_LOCKED: lambda _: LedgerBusy(BUSY_S),
     sqlite3.SQLITE_CORRUPT: LedgerDamaged,
     sqlite3.SQLITE_NOTADB: LedgerDamaged,
 }
@@ -145,21 +104,13 @@ def connect(path: Path) -> Engine:
     event.listen(engine, "begin", _begin)
     event.listen(engine, "handle_error", _meaning, retval=True)
     try:
-        _check(engine)
+        with engine.connect().execution_options(reads=True) as connection:
+            _sound(connection, "quick_check")
+        schema.prepare(engine, functools.partial(keep_copy, path))
     except BaseException:
         engine.dispose()
         raise
     return engine
-
-
-def _check(engine: Engine) -> None:
-    with engine.connect().execution_options(reads=True) as connection:
-        _sound(connection, "quick_check")
-        laid = inspect(connection).has_table(meta.name)
-        version = connection.execute(select(meta.c.schema_version)).scalar_one() if laid else None
-    version = version or _lay(engine)
-    if version > SCHEMA_VERSION:
-        raise NewerLedger(version)
 
 
 def _sound(connection: Connection, check: str) -> None:
@@ -168,13 +119,51 @@ def _sound(connection: Connection, check: str) -> None:
         raise LedgerDamaged(str(problem))
 
 
-def _lay(engine: Engine) -> int:
-    """Make the tables, unless another process was faster, and return their version."""
-    with engine.begin() as connection:
-        tables.create_all(connection)
-        if connection.execute(select(meta)).one_or_none() is None:
-            connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
-        return int(connection.execute(select(meta.c.schema_version)).scalar_one())
+def keep_copy(path: Path, version: int) -> None:
+    """Keep a database as it is beside itself, `ledger.db.v1.bak`, checked row by row.
+
+    Raises:
+        LedgerFailed: it could not be copied.
+        LedgerDamaged: the copy is not what was copied.
+    """
+    kept = path.with_name(f"{path.name}.v{version}.bak")
+    part = kept.with_name(f"{kept.name}.part")  # one name: what a killed copy leaves goes next time
+    with files.mapped():
+        part.unlink(missing_ok=True)
+        try:
+            _copy(path, part)
+        except sqlite3.Error as error:
+            part.unlink(missing_ok=True)
+            raise LedgerFailed(str(error)) from error
+        part.chmod(path.stat().st_mode & 0o777)
+        files.settle(part, kept)
+
+
+def _copy(path: Path, part: Path) -> None:
+    with (
+        contextlib.closing(sqlite3.connect(path)) as here,
+        contextlib.closing(sqlite3.connect(part)) as there,
+    ):
+        here.backup(there)
+        there.execute("PRAGMA synchronous=FULL")
+        there.execute("PRAGMA journal_mode=DELETE")  # one file, that can be moved as it is
+    crashpoint("ledger.copy.unchecked")
+    with (
+        contextlib.closing(sqlite3.connect(path)) as here,
+        contextlib.closing(sqlite3.connect(part)) as there,
+    ):
+        problem = there.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise LedgerDamaged(str(problem))
+        names = "SELECT name, sql FROM sqlite_master ORDER BY name"
+        listed = here.execute(names).fetchall()
+        if there.execute(names).fetchall() != listed:
+            raise LedgerDamaged("a copy with other tables")
+        for table in [name for name, _ in listed if name in tables.tables]:
+            query = f"SELECT * FROM {table} ORDER BY rowid"  # noqa: S608 - a name of our own
+            pairs = itertools.zip_longest(here.execute(query), there.execute(query))
+            if any(row != copied for row, copied in pairs):
+                raise LedgerDamaged("a copy with other rows")
 
 
 class SqliteJournal(SqlJournal):
@@ -190,7 +179,7 @@ class SqliteJournal(SqlJournal):
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(connect(path), clock)
+        super().__init__(connect(path), clock, patience_s=BUSY_S)
 
     def verify(self) -> list[Problem]:
         """Check the file with its indexes, then every seal and link.

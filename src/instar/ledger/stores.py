@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from instar.core.errors import UnknownName
+from instar.core.errors import InputError, UnknownName
 from instar.core.policy import StoreSettings
 from instar.core.tools import Artifacts
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.ledger.journal import Journal, SqliteJournal
 
-JOURNALS = ("sqlite",)
 ARTIFACTS = ("folder",)
+
+
+class MissingExtra(InputError):
+    """Ask for a part of Instar that was not installed."""
+
+    code = "input.missing_extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"what {what} needs", "an installation without it", f"pip install 'instar[{extra}]'"
+        )
+
+
+def _postgres(address: str) -> Journal:
+    try:
+        from instar.ledger.postgres import PostgresJournal  # an extra brings its driver
+    except ImportError as error:
+        raise MissingExtra("PostgreSQL", "postgres") from error
+    return PostgresJournal(address)
+
+
+# The first word of an address, and what opens it.
+JOURNALS: Mapping[str, Callable[[str], Journal]] = {
+    "postgres": _postgres,
+    "postgresql": _postgres,
+}
 
 
 def open_journal(root: Path, store: StoreSettings) -> Journal:
@@ -22,10 +48,14 @@ def open_journal(root: Path, store: StoreSettings) -> Journal:
         store: Where the policy says that entries are kept.
     Raises:
         UnknownName: there is no journal of that kind.
+        MissingExtra: its driver is not installed.
     """
-    if store.journal:
-        raise UnknownName("journal", store.journal.partition(":")[0], JOURNALS)
-    return SqliteJournal(root / "ledger.db")
+    if not store.journal:
+        return SqliteJournal(root / "ledger.db")
+    kind = store.journal.partition(":")[0]
+    if kind not in JOURNALS:
+        raise UnknownName("journal", kind, JOURNALS)
+    return JOURNALS[kind](store.journal)
 
 
 def open_artifacts(root: Path, store: StoreSettings) -> Artifacts:

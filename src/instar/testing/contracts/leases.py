@@ -65,6 +65,21 @@ class LeasesContract:
         with pytest.raises(LostLease):
             note(journal, epoch=epoch)
 
+    def test_entry_of_a_lost_lease_is_still_told_to_who_wrote_it(self, journal: Journal) -> None:
+        old = journal.acquire("demand", "w1", 10, T0)
+        made = note(journal, key="k", epoch=old)
+        new = journal.acquire("demand", "w2", 10, T0 + 10)
+        assert note(journal, key="k", epoch=old) == made  # who lost the answer may ask again
+        assert note(journal, key="k", epoch=new) == made
+        with pytest.raises(LostLease):
+            note(journal, key="other", epoch=old)
+        assert journal.entries() == [made]
+
+    def test_epoch_of_one_model_opens_no_other(self, journal: Journal) -> None:
+        epoch = journal.acquire("price", "w1", 10, T0)
+        with pytest.raises(LostLease):
+            note(journal, model="demand", epoch=epoch)
+
     def test_renew_holds_the_lease(self, journal: Journal) -> None:
         epoch = journal.acquire("demand", "w1", 10, T0)
         journal.renew("demand", "w1", epoch, 10, T0 + 9)
