@@ -36,6 +36,7 @@ from instar.core.tools import Route, Tools
 from instar.core.update import Update, replay
 from instar.engines import ENGINES
 from instar.ledger.journal import Busy, Journal
+from instar.ledger.safedir import SafeDir
 from instar.ledger.stores import begun, open_artifacts, open_journal
 from instar.ledger.versions import version
 from instar.pipeline import Runner
@@ -429,6 +430,7 @@ def main() -> None:
                 progress=progress,
                 engine=ENGINES["local"](1),
                 scratch=root / ".instar" / "scratch" if kept else Path(passing),
+                folder=SafeDir,
                 project=root,
             )
             work = Work(root, project, tools, task["by"])

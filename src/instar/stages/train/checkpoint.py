@@ -8,17 +8,16 @@ stands in the header as JSON.
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import torch as safetensors
 
 from instar.core.digest import digest_bytes
+from instar.core.tools import Folder
 
 NAME = "training.checkpoint"
 _LINE = len(digest_bytes(b"")) + 1
@@ -38,39 +37,24 @@ class Checkpoint:
         return {k.removeprefix(start): t for k, t in self.tensors.items() if k.startswith(start)}
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
+def save(folder: Folder, checkpoint: Checkpoint) -> None:
     """Put a checkpoint in the place of the last one: after a crash either is there, and whole."""
     header = {"key": checkpoint.key, "plain": json.dumps(checkpoint.plain)}
     whole = {name: t.detach().contiguous().clone() for name, t in checkpoint.tensors.items()}
     data = safetensors.save(whole, header)
-    new = folder / f"{NAME}.new"
-    with new.open("wb") as file:
-        file.write(f"{digest_bytes(data)}\n".encode())
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(folder / NAME)
-    _sync(folder)
+    folder.keep(NAME, [f"{digest_bytes(data)}\n".encode(), data])
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def load(folder: Path, key: str) -> Checkpoint | None:
+def load(folder: Folder, key: str) -> Checkpoint | None:
     """Read the checkpoint of the training `key`.
 
     None where there is none, where it belongs to another training, or where the disk has
     damaged it: starting again gives the same weights, only later.
     """
-    path = folder / NAME
-    if not path.is_file():
+    try:
+        raw = folder.read(NAME)
+    except FileNotFoundError:
         return None
-    raw = path.read_bytes()
     data = raw[_LINE:]
     if raw[:_LINE] != f"{digest_bytes(data)}\n".encode():
         return None

@@ -11,14 +11,13 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeAlias
 
 import torch
 from torch import nn
 
 from instar.core.records import Epoch
-from instar.core.tools import Clock
+from instar.core.tools import Clock, Folder
 from instar.models.predict import Floats, logits
 from instar.stages.train import checkpoint
 from instar.stages.train.flat import Flat
@@ -83,7 +82,7 @@ class Run:
 class Keeper:
     """Write a checkpoint at the end of an epoch, at most every `every_s` seconds."""
 
-    folder: Path
+    folder: Folder
     key: str
     clock: Clock
     every_s: float
