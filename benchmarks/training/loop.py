@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from instar.core.data import InputSpec
+from instar.ledger.safedir import SafeDir
 from instar.models.families import NETWORKS
 from instar.stages.train import loop
 from instar.stages.train.loop import Course, Group, Keeper
@@ -104,7 +105,7 @@ def ours(net: nn.Module, data: Rows, loss_of: Callable[..., torch.Tensor], valid
             valid,
             course,
             groups=[Group(list(net.parameters()))],
-            keeper=Keeper(Path(folder), "", Clock(), math.inf),
+            keeper=Keeper(SafeDir(Path(folder)), "", Clock(), math.inf),
             tell=lambda _: None,
         )
 

@@ -33,6 +33,30 @@ class Artifacts(Protocol):
     def __contains__(self, digest: str) -> bool: ...
 
 
+class Folder(Protocol):
+    """A folder whose files are absent, or whole: replaced at once, and durable."""
+
+    def keep(self, name: str, parts: Iterable[bytes]) -> None:
+        """Put a file in the place of the last one of that name."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Read a file; raises FileNotFoundError where there is none."""
+        ...
+
+    def list(self) -> list[str]:
+        """List the names, sorted."""
+        ...
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file another name; durable once a file was kept after it."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file, durably; one that is not there changes nothing."""
+        ...
+
+
 class Clock(Protocol):
     """Durations come from `monotonic`, dates from `now`; both in seconds.
 
@@ -192,8 +216,8 @@ class Tools:
     """Everything a stage may touch besides its inputs and its policy.
 
     `scratch` is a folder of the stage's own that survives a crash and is emptied after the
-    record. `project` is where the user's own code lies. `taken` are the names of versions that
-    exist.
+    record; `folder` opens it, for files that must be whole. `project` is where the user's own
+    code lies. `taken` are the names of versions that exist.
     """
 
     artifacts: Artifacts
@@ -201,6 +225,7 @@ class Tools:
     progress: Progress
     engine: Engine
     scratch: Path
+    folder: Callable[[Path], Folder]
     project: Path
     seed: int = 0
     traffic: Traffic | None = None

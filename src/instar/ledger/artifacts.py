@@ -9,6 +9,7 @@ from pathlib import Path
 from instar.core.digest import PREFIX, digest_bytes, is_digest, short
 from instar.core.errors import InputError, IntegrityError
 from instar.ledger import files
+from instar.ledger.safedir import SafeDir
 
 
 class NotADigest(InputError):
@@ -75,6 +76,7 @@ class DirectoryArtifacts:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._folder = SafeDir(root)
 
     def put(self, data: bytes) -> str:
         """Keep bytes and return their digest."""
@@ -109,24 +111,23 @@ class DirectoryArtifacts:
         """Return a local file with the bytes, verified; read-only for the caller."""
         if (got := _digest(self._chunks(digest))) != digest:
             raise DamagedArtifact(digest, got)
-        return self._place(digest)
+        return self._root / self._name(digest)
 
     def __contains__(self, digest: str) -> bool:
-        return is_digest(digest) and self._place(digest).is_file()
+        return is_digest(digest) and self._folder.holds(self._name(digest))
 
-    def _place(self, digest: str) -> Path:
+    def _name(self, digest: str) -> str:
+        """Say where below the root an artifact lies."""
         if not is_digest(digest):
             raise NotADigest(digest)
         name = digest.removeprefix(PREFIX)
-        return self._root / name[:2] / name[2:4] / name
+        return f"{name[:2]}/{name[2:4]}/{name}"
 
     def _chunks(self, digest: str) -> Iterable[bytes]:
-        place = self._place(digest)
-        with files.mapped():
-            try:
-                yield from files.chunks(place)
-            except FileNotFoundError as error:
-                raise MissingArtifact(digest) from error
+        try:
+            yield from self._folder.chunks(self._name(digest))
+        except FileNotFoundError as error:
+            raise MissingArtifact(digest) from error
 
     def _keep(
         self,
@@ -134,20 +135,24 @@ class DirectoryArtifacts:
         source: Callable[[], Iterable[bytes]],
         torn: Callable[[str], InputError | IntegrityError],
     ) -> None:
-        place = self._place(digest)
-        with files.mapped():
-            files.folder(self._root)
-            files.folder(place.parent, below=self._root)
-            if self._holds(digest):
-                # Whoever named it may have died before the name was durable.
-                files.sync(place.parent)
-                return
-            new = files.write(place.parent, source())
-            # What the disk gives back decides, not what was handed to it.
-            if (got := _digest(files.chunks(new))) != digest:
-                new.unlink()
-                raise torn(got)
-            files.settle(new, place)
+        name = self._name(digest)
+        folder = name.rpartition("/")[0]
+        self._folder.make(folder)
+        if self._holds(digest):
+            # Whoever named it may have died before the name was durable.
+            self._folder.sync(folder)
+            return
+        new = self._folder.write(folder, source())
+        # What the disk gives back decides, not what was handed to it.
+        got = ""
+        try:
+            got = _digest(self._folder.chunks(new))
+        finally:
+            if got != digest:
+                self._folder.discard(new)
+        if got != digest:
+            raise torn(got)
+        self._folder.settle(new, name)
 
     def _holds(self, digest: str) -> bool:
         """Tell whether the artifact is there and right; a damaged one is written anew."""

@@ -160,8 +160,8 @@ class GatewayTraffic:
         if self._url:
             return self._url
         try:
-            told = json.loads((self._root / "serve" / routefile.GATEWAY).read_bytes())
-        except (OSError, ValueError) as error:
+            told = json.loads(routefile.folder(self._root).read(routefile.GATEWAY))
+        except (OSError, ValueError, BackendError) as error:
             raise GatewaySilent("no gateway that was ever started") from error
         return str(told["url"])
 
@@ -196,7 +196,7 @@ def start(root: Path, model: str, port: int = 0) -> Gateway:
     """
     command = [sys.executable, "-m", "instar.serving"]
     given = ["--root", str(root), "--model", model, "--port", str(port)]
-    with (routefile.folder(root) / "gateway.err").open("ab") as errors:
+    with routefile.folder(root).appending("gateway.err") as errors:
         process = subprocess.Popen(
             [*command, *given], stdout=subprocess.PIPE, stderr=errors, text=True
         )

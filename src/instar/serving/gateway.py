@@ -53,6 +53,7 @@ async def serve(root: Path, model: str, host: str, port: int) -> None:
     """Serve a model line until told to end."""
     desk = Desk(root, model, DirectoryArtifacts(root / "artifacts"))
     place = routefile.folder(root)
+    place.make()
     listener = _listen(host, port)
     desk.start()
     config = uvicorn.Config(
@@ -66,7 +67,7 @@ async def serve(root: Path, model: str, host: str, port: int) -> None:
         date_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
     )
-    tasks = [asyncio.create_task(_follow(desk, place)), asyncio.create_task(_write(desk))]
+    tasks = [asyncio.create_task(_follow(desk, place.root)), asyncio.create_task(_write(desk))]
     _announce(root, desk, listener)
     try:
         await Server(config).serve(sockets=[listener])

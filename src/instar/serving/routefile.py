@@ -7,10 +7,7 @@ is the gateway's own note of the last route that it could put in force.
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from instar.core.crash import crashpoint
 from instar.core.digest import canonical
 from instar.core.errors import BackendError, IntegrityError
 from instar.core.tools import Route
-from instar.ledger import files
+from instar.ledger.safedir import SafeDir
 from instar.serving.routing import check
 
 ROUTE = "route.json"
@@ -70,12 +67,9 @@ class FencedRoute(BackendError):
         )
 
 
-def folder(root: Path) -> Path:
-    """Return the folder of the gateway's files, made if need be."""
-    with files.mapped():
-        place = root / "serve"
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+def folder(root: Path) -> SafeDir:
+    """Return the folder of the gateway's files."""
+    return SafeDir(root / "serve")
 
 
 def read(root: Path, name: str = ROUTE) -> Route | None:
@@ -85,7 +79,7 @@ def read(root: Path, name: str = ROUTE) -> Route | None:
         BrokenRoute: the file does not hold a route.
     """
     try:
-        return decode(Route, json.loads((root / "serve" / name).read_bytes()))
+        return decode(Route, json.loads(folder(root).read(name)))
     except FileNotFoundError:
         return None
     except (ValueError, IntegrityError, AttributeError) as error:
@@ -101,7 +95,7 @@ def write(root: Path, route: Route, name: str = ROUTE) -> None:
         BadRoute: the route contradicts itself.
     """
     check(route)
-    with _alone(root):
+    with folder(root).alone("route.lock"):
         known = read(root, name)
         if known and known.epoch > route.epoch:
             raise FencedRoute(route.epoch, known.epoch)
@@ -118,7 +112,7 @@ def claim(root: Path, epoch: int) -> None:
     Raises:
         FencedRoute: the file's route is of a higher epoch.
     """
-    with _alone(root):
+    with folder(root).alone("route.lock"):
         known = read(root, ROUTE)
         if known is None or known.epoch == epoch:
             return
@@ -131,12 +125,4 @@ def claim(root: Path, epoch: int) -> None:
 
 def keep(root: Path, name: str, data: bytes) -> None:
     """Replace one of the gateway's files, atomically and durably."""
-    with files.mapped():
-        files.settle(files.write(folder(root), [data]), folder(root) / name)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    with (folder(root) / "route.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    folder(root).keep(name, [data])

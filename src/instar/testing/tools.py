@@ -11,6 +11,7 @@ from typing import TypeVar
 from instar.core.digest import PREFIX, digest_bytes, is_digest
 from instar.core.tools import Tools, Traffic
 from instar.ledger.artifacts import DamagedArtifact, MissingArtifact, NotADigest
+from instar.ledger.safedir import SafeDir
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -119,6 +120,7 @@ def fake_tools(folder: Path, *, seed: int = 0, traffic: Traffic | None = None) -
         progress=silent,
         engine=InlineEngine(),
         scratch=scratch,
+        folder=SafeDir,
         project=project,
         seed=seed,
         traffic=traffic,

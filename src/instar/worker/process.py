@@ -25,6 +25,7 @@ from instar.core.errors import (
 )
 from instar.core.tools import Tools
 from instar.engines import ENGINES
+from instar.ledger.safedir import SafeDir
 from instar.ledger.stores import begun, open_artifacts
 from instar.policy import read
 from instar.watchdog import Watchdog
@@ -122,6 +123,7 @@ def main() -> None:
                 progress=process.progress,
                 engine=ENGINES["local"](1),
                 scratch=root / ".instar" / "scratch" if kept else Path(passing),
+                folder=SafeDir,
                 project=root,
                 pulse=dog,
             )

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from instar.ledger.safedir import SafeDir
 from instar.stages.train import loop
 from instar.stages.train.loop import Course, Group, Keeper, batches
 from instar.stages.train.optimizers import adamw, sgd
@@ -51,7 +52,7 @@ def fit(module, data, course, tmp_path, fresh=None, groups=None, valid=None):
         valid or rows(50, seed=9),
         course,
         groups=groups or [Group(list(module.parameters()))],
-        keeper=Keeper(tmp_path, "key", FakeClock(), math.inf),
+        keeper=Keeper(SafeDir(tmp_path), "key", FakeClock(), math.inf),
         tell=lambda epoch: None,
     )
 

@@ -8,11 +8,9 @@ stands in the header as JSON. The one before is kept beside it, should the disk 
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +19,7 @@ from safetensors import torch as safetensors
 from instar.core.crash import crashpoint
 from instar.core.digest import digest_bytes
 from instar.core.errors import BackendError
+from instar.core.tools import Folder
 
 NAME = "training.checkpoint"
 BEFORE = f"{NAME}.before"
@@ -53,7 +52,7 @@ class Checkpoint:
         return {k.removeprefix(start): t for k, t in self.tensors.items() if k.startswith(start)}
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
+def save(folder: Folder, checkpoint: Checkpoint) -> None:
     """Put a checkpoint in the place of the last one: after a crash either is there, and whole.
 
     It is read back before it counts; the last one becomes the one before.
@@ -64,46 +63,28 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     header = {"key": checkpoint.key, "plain": json.dumps(checkpoint.plain)}
     whole = {name: t.detach().contiguous().clone() for name, t in checkpoint.tensors.items()}
     data = safetensors.save(whole, header)
-    new = folder / f"{NAME}.{os.getpid()}"  # somebody fenced off may still write one, too
     crashpoint("checkpoint.write")
-    try:
-        with new.open("wb") as file:
-            file.write(f"{digest_bytes(data)}\n".encode())
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _verify(new)
-        crashpoint("checkpoint.settle")
-        if (folder / NAME).exists():
-            (folder / NAME).rename(folder / BEFORE)
-            crashpoint("checkpoint.between")
-        new.rename(folder / NAME)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    _sync(folder)
+    if NAME in folder.list():
+        folder.rename(NAME, BEFORE)
+        crashpoint("checkpoint.between")
+    folder.keep(NAME, [f"{digest_bytes(data)}\n".encode(), data])
+    if _read(folder, NAME) is None:
+        raise Unwritable
     crashpoint("checkpoint.done")
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def load(folder: Path, key: str) -> tuple[Checkpoint | None, list[str]]:
+def load(folder: Folder, key: str) -> tuple[Checkpoint | None, list[str]]:
     """Read the newest sound checkpoint of the training `key`, and name those that are damaged.
 
     None where there is none, where it belongs to another training, or where the disk has
     damaged both: starting again gives the same weights, only later.
     """
     damaged = []
+    there = folder.list()
     for name in (NAME, BEFORE):
-        if not (folder / name).is_file():
+        if name not in there:
             continue
-        data = _read(folder / name)
+        data = _read(folder, name)
         if data is None:
             damaged.append(name)
             continue
@@ -115,14 +96,9 @@ def load(folder: Path, key: str) -> tuple[Checkpoint | None, list[str]]:
     return None, damaged
 
 
-def _verify(path: Path) -> None:
-    if _read(path) is None:
-        raise Unwritable
-
-
-def _read(path: Path) -> bytes | None:
+def _read(folder: Folder, name: str) -> bytes | None:
     """Read what a file's first line vouches for; None where it does not."""
-    raw = path.read_bytes()
+    raw = folder.read(name)
     data = raw[_LINE:]
     return data if raw[:_LINE] == f"{digest_bytes(data)}\n".encode() else None
 

@@ -79,4 +79,4 @@ def keeper(
     data = [part.digest for part in (*start.train, *([champion.replay] if champion.replay else []))]
     read = encode((request.network, start.preprocessing))
     key = digest_json([FORMAT, champion.weights, encode(route), settings, data, read, tools.seed])
-    return Keeper(tools.scratch, key, tools.clock, policy.checkpoint_s, tools.pulse)
+    return Keeper(tools.folder(tools.scratch), key, tools.clock, policy.checkpoint_s, tools.pulse)

@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -22,7 +21,7 @@ from torch import nn
 from instar.core.digest import digest_bytes
 from instar.core.errors import Interrupted
 from instar.core.records import Epoch
-from instar.core.tools import Clock, Pulse, Unwatched
+from instar.core.tools import Clock, Folder, Pulse, Unwatched
 from instar.models.predict import Floats, logits
 from instar.stages.train import checkpoint
 from instar.stages.train.flat import Flat
@@ -99,7 +98,7 @@ class Run:
 class Keeper:
     """Write a checkpoint every `every_s` seconds, with 0 after each epoch, and before stopping."""
 
-    folder: Path
+    folder: Folder
     key: str
     clock: Clock
     every_s: float
