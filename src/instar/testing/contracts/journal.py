@@ -15,7 +15,9 @@ from instar.core.digest import digest_json
 from instar.ledger.journal import (
     GENESIS,
     Entry,
+    Hold,
     Journal,
+    Overruled,
     StaleChampion,
     TakenKey,
     UnwritableBody,
@@ -272,6 +274,44 @@ class JournalContract:
         journal.delivered(second.seq)
         journal.delivered(99)
         assert journal.undelivered() == [first]
+
+    def test_champion_before_a_promotion_is_held_by_the_machines_own_clock(
+        self, journal: Journal
+    ) -> None:
+        first = crown(journal, None, hold=Hold(60.0, "boot 1", 100.0))
+        second = crown(journal, first.seq, "v2", hold=Hold(60.0, "boot 1", 100.0))
+        assert journal.held(("boot 1", 159.9)) == journal.held(("boot 1", 100.0), "demand")
+        assert journal.held(("boot 1", 159.9)) == [first]
+        assert journal.held(("boot 1", 160.0)) == journal.held(("boot 1", 101.0), "price") == []
+        crown(journal, second.seq, "v3", hold=Hold(60.0, "boot 1", 130.0))
+        assert journal.held(("boot 1", 140.0)) == [first, second]
+
+    def test_hold_begins_again_in_full_when_the_machine_starts_again(
+        self, journal: Journal
+    ) -> None:
+        first = crown(journal, None)
+        crown(journal, first.seq, "v2", hold=Hold(60.0, "boot 1", 1_000.0))
+        assert journal.held(("boot 1", 1_060.0)) == []
+        assert journal.held(("boot 2", 5.0)) == [first]  # over by then? nobody can know
+        assert journal.held(("boot 2", 64.9)) == [first]
+        assert journal.held(("boot 2", 65.0)) == []
+
+    def test_hold_is_placed_with_its_promotion_or_not_at_all(self, journal: Journal) -> None:
+        first = crown(journal, None)
+        with pytest.raises(StaleChampion):
+            crown(journal, first.seq + 7, "v2", hold=Hold(60.0, "boot", 0.0))
+        assert journal.held(("boot", 1.0)) == []
+        second = crown(journal, first.seq, "v2", key="k", hold=Hold(60.0, "boot", 0.0))
+        crown(journal, second.seq, "v2", key="k", hold=Hold(60.0, "boot", 50.0))
+        assert journal.held(("boot", 61.0)) == []  # the second call did nothing
+
+    def test_entry_that_another_forbids_is_refused(self, journal: Journal) -> None:
+        first = crown(journal, None)
+        crown(journal, first.seq, "v2", update="u1")
+        with pytest.raises(Overruled, match="promotion, entry 2"):
+            note(journal, kind="withdrawn", update="u1", unless="promotion", takes_over=True)
+        assert journal.epoch("demand") == 0
+        assert note(journal, kind="withdrawn", update="u2", unless="promotion").seq == 3
 
     def test_appends_at_once_keep_one_chain(self, open_journal: Callable[[], Journal]) -> None:
         at_once(open_journal, 4, lambda journal: [note(journal) for _ in range(5)])
