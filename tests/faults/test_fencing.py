@@ -1,4 +1,4 @@
-"""Real worker processes that sleep, hang, die or are told to stop; only their stages are made up."""
+"""Real workers that sleep, hang, die or are told to stop; only their stages are made up."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from instar.serving import routefile
 from tests.service import line
 
 # The worker as it is, with a short lease, before a gateway that always follows the route and has
-# seen as many requests as a file says. A stage leaves a line in a file whenever it is run.
-WORKER = """\
-import json, os, signal, sys, time
+# seen as many requests as a file says. A stage leaves a line in a file whenever it is run. The
+# libraries are loaded once; each worker is forked off, and is a process of its own all the same.
+FORGE = """\
+import io, json, os, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
 from instar import pipeline
@@ -42,7 +43,7 @@ from instar.serving.client import GatewayTraffic
 from instar.worker import process, work
 from tests.service import line
 
-folder, how = Path(sys.argv[1]), sys.argv[2]
+folder, how = Path(), ""
 work.LEASE_S = 0.6
 
 def served(self, since_generation=0):
@@ -56,9 +57,6 @@ GatewayTraffic.status = lambda self: {"generation": self.route().generation, "re
 GatewayTraffic.served = served
 GatewayTraffic.labelled = lambda self, version, since_generation=0: Labelled(version, [], [])
 GatewayTraffic.scores = lambda self, version, since_generation=0: []
-if how == "blind":  # nobody tells it that its lease is lost: only what it writes to can
-    SqliteJournal.renew = lambda *_: None
-
 made = {type(record): record for record in line.MADE}
 
 def fake(stage):
@@ -81,37 +79,81 @@ def fake(stage):
     return replace(stage, run=run) if stage.makes in made else stage
 
 pipeline.STAGES = tuple(map(fake, pipeline.STAGES))
-process.main()
+
+for order in sys.stdin:
+    order = json.loads(order)
+    if "wait" in order:
+        status = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
+        print(status, flush=True)
+        continue
+    pid = os.fork()
+    if pid:
+        print(pid, flush=True)
+        continue
+    os.setsid()
+    folder, how = Path(order["root"]), order["how"]
+    if how == "blind":  # nobody tells it that its lease is lost: only what it writes to can
+        SqliteJournal.renew = lambda *_: None
+    sys.stdin = io.StringIO(json.dumps(order))
+    process.main()
+    os._exit(0)
 """
 STEPS = (StepRule(share=0.25, requests=100), StepRule(share=0.5, requests=1_000))
 LIMIT_S = 200.0  # for what is awaited; nothing is measured
 
 
+class Forge:
+    """Make workers."""
+
+    def __init__(self) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", FORGE], stdin=pipe, stdout=pipe, text=True
+        )
+
+    def ask(self, **order: Any) -> int:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
 class Worker:
     """One worker process at a task."""
 
-    def __init__(self, folder: Path, task: str, how: str = "usual", **settings: str) -> None:
-        self.out = folder / f"out-{time.monotonic_ns()}.jsonl"
-        order = {"do": task, "root": str(folder), "by": "alice", "args": {"update": "u0001"}}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(folder), how],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self.process.stdin
-        told = {**order, "set": settings, "out": str(self.out)}
-        self.process.stdin.write(json.dumps(told).encode())
-        self.process.stdin.close()
+    def __init__(
+        self, forge: Forge, folder: Path, task: str, how: str = "usual", **settings: str
+    ) -> None:
+        self.out, self.forge = folder / f"out-{time.monotonic_ns()}.jsonl", forge
+        about = {"do": task, "root": str(folder), "by": "alice", "args": {"update": "u0001"}}
+        self.pid = forge.ask(how=how, set=settings, out=str(self.out), **about)
+        self.status: int | None = None
 
     def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+        os.kill(self.pid, number)
 
     def ended(self) -> dict[str, Any]:
         """Wait for the end and return the last line of the report; empty where there is none."""
-        self.process.wait(LIMIT_S)
+        self.status = self.forge.ask(wait=self.pid)
         lines = self.out.read_text().splitlines() if self.out.exists() else []
         said = json.loads(lines[-1]) if lines else {}
         return said if said.keys() & {"result", "error"} else {}
+
+
+Start = Callable[..., Worker]
+
+
+@pytest.fixture(scope="module")
+def forge() -> Iterator[Forge]:
+    made = Forge()
+    yield made
+    made.process.communicate()
+
+
+@pytest.fixture
+def start(forge: Forge, folder: Path) -> Start:
+    return functools.partial(Worker, forge, folder)
 
 
 def until(seen: Callable[[], Any]) -> Any:
@@ -123,13 +165,13 @@ def until(seen: Callable[[], Any]) -> Any:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     policy = Policy(release=ReleasePolicy(steps=STEPS, tick_s=0.02))
     digest = DirectoryArtifacts(tmp_path / ".instar" / "artifacts").put(canonical(encode(policy)))
     line.lay_out(tmp_path, replace(line.REQUEST, policy=digest)).close()
     (tmp_path / "requests").write_text("0")
     (tmp_path / "ran").touch()
-    yield tmp_path
+    return tmp_path
 
 
 @contextmanager
@@ -166,15 +208,15 @@ def written(folder: Path, epoch: int) -> list[int]:
 
 @pytest.mark.parametrize("how", ["usual", "blind"])
 def test_release_that_slept_through_its_lease_has_no_effect_when_it_wakes(
-    folder: Path, how: str
+    start: Start, folder: Path, how: str
 ) -> None:
     approved(folder)
-    sleeper = Worker(folder, "release", how)
+    sleeper = start("release", how)
     until(lambda: share(folder) == 0.25)
     until(lambda: len(written(folder, 1)) >= 1)
     sleeper.send(signal.SIGSTOP)
     until(functools.partial(runs_out, folder))
-    second = Worker(folder, "release")
+    second = start("release")
     until(lambda: route(folder).epoch == 2)
     left = written(folder, 1)
     (folder / "requests").write_text("200")
@@ -202,20 +244,22 @@ def runs_out(folder: Path) -> bool:
         return journal.holder("demand", time.time()) is None
 
 
-def test_release_that_is_killed_in_promoting_is_finished_by_the_next_one(folder: Path) -> None:
+def test_release_that_is_killed_in_promoting_is_finished_by_the_next_one(
+    start: Start, folder: Path
+) -> None:
     approved(folder)
     with ledger(folder) as journal:
         line.file(journal, line.moving(Phase.PROMOTING, 0.5))
         made = replace(line.model(line.NEW, line.OLD), update="u0001")
         line.crown(journal, made)  # and there it was killed
     assert line.space(folder).status()["traffic"]["next"] == "instar release u0001"
-    assert "result" in Worker(folder, "release").ended()
+    assert "result" in start("release").ended()
     assert (route(folder).shares, route(folder).warm) == ({line.NEW: 1.0}, (line.OLD,))
     assert line.space(folder).state("u0001").state is State.PROMOTED
 
 
-def test_two_workers_at_once_run_no_stage_twice(folder: Path) -> None:
-    both = [Worker(folder, "resume", "slow") for _ in range(2)]
+def test_two_workers_at_once_run_no_stage_twice(start: Start, folder: Path) -> None:
+    both = [start("resume", "slow") for _ in range(2)]
     said = [worker.ended() for worker in both]
     assert [line for line in (folder / "ran").read_text().split() if line == "train"] == ["train"]
     ran = (folder / "ran").read_text().split()
@@ -228,10 +272,12 @@ def test_two_workers_at_once_run_no_stage_twice(folder: Path) -> None:
     assert kinds[6:] in (["approval"], ["approval", "approval"])
 
 
-def test_stage_that_kills_its_worker_is_given_up_after_three_attempts(folder: Path) -> None:
+def test_stage_that_kills_its_worker_is_given_up_after_three_attempts(
+    start: Start, folder: Path
+) -> None:
     for _ in range(3):
-        assert Worker(folder, "resume", "killed").ended() == {}
-    error = Worker(folder, "resume", "killed").ended()["error"]
+        assert start("resume", "killed").ended() == {}
+    error = start("resume", "killed").ended()["error"]
     assert error["code"] == "update.quarantined"
     assert (folder / "ran").read_text().split().count("train") == 3
     done = line.space(folder).outcome("u0001")
@@ -241,36 +287,40 @@ def test_stage_that_kills_its_worker_is_given_up_after_three_attempts(folder: Pa
         assert journal.champion("demand").body["name"] == line.OLD
 
 
-def test_stage_that_hangs_is_ended_with_a_trace_and_counts_as_an_attempt(folder: Path) -> None:
-    error = Worker(folder, "resume", "hangs", **{"policy.run.stall_s": "0.5"}).ended()["error"]
+def test_stage_that_hangs_is_ended_with_a_trace_and_counts_as_an_attempt(
+    start: Start, folder: Path
+) -> None:
+    error = start("resume", "hangs", **{"policy.run.stall_s": "0.5"}).ended()["error"]
     assert error["code"] == "update.stalled"
     (log,) = (folder / ".instar" / "logs").iterdir()
     assert log.name in error["parts"][2]
     assert "in run" in log.read_text()
     with ledger(folder) as journal:
         assert journal.holder("demand", time.time()) is None
-    assert "result" in Worker(folder, "resume").ended()
+    assert "result" in start("resume").ended()
     ran = (folder / "ran").read_text().split()
     assert ran.count("train") == 2
 
 
-def test_worker_that_is_sent_sigterm_stops_at_a_good_moment_and_goes_on(folder: Path) -> None:
-    worker = Worker(folder, "resume", "steps")
+def test_worker_that_is_sent_sigterm_stops_at_a_good_moment_and_goes_on(
+    start: Start, folder: Path
+) -> None:
+    worker = start("resume", "steps")
     until(lambda: "train" in (folder / "ran").read_text())
     worker.send(signal.SIGTERM)
     said = worker.ended()["result"]
     assert said["interrupted"] == "the order to stop, after step 7 of epoch 2"
-    assert worker.process.returncode == 0
+    assert worker.status == 0
     with ledger(folder) as journal:
         (note,) = journal.entries(kind="note")
     assert "train was interrupted" in note.body["reason"]
-    assert "result" in Worker(folder, "resume").ended()
+    assert "result" in start("resume").ended()
     assert line.space(folder).state("u0001").state is State.WAITING
 
 
-def test_lease_of_a_killed_worker_is_taken_over_at_once(folder: Path) -> None:
-    first = Worker(folder, "resume", "steps")
+def test_lease_of_a_killed_worker_is_taken_over_at_once(start: Start, folder: Path) -> None:
+    first = start("resume", "steps")
     until(lambda: "train" in (folder / "ran").read_text())
-    os.kill(first.process.pid, signal.SIGKILL)
-    first.process.wait()
-    assert "result" in Worker(folder, "resume").ended()
+    first.send(signal.SIGKILL)
+    assert first.ended() == {}
+    assert "result" in start("resume").ended()
