@@ -45,8 +45,9 @@ def settle(root: Path, model: str, journal: Journal, boot: tuple[str, float]) ->
     found = gap(journal, model, route)
     if found and found.todo:
         return found
-    wanted = _wanted(entry, route) if found else _cooled(journal, model, route, boot)
-    if wanted is not None:
+    home = _home(entry, route) if found or route is None else route
+    wanted = _cooled(journal, model, home, boot)
+    if wanted != route:
         traffic = GatewayTraffic(root, model)
         try:
             traffic.put(replace(wanted, epoch=max(wanted.epoch, journal.epoch(model))))
@@ -87,7 +88,7 @@ def _release(journal: Journal, model: str) -> Update | None:
     return state if state.state is State.RELEASING else None
 
 
-def _wanted(entry: Entry, route: Route | None) -> Route:
+def _home(entry: Entry, route: Route | None) -> Route:
     name, manifest = str(entry.body["name"]), _manifest(entry.body)
     if route is not None:
         return route.home(name, manifest)
@@ -98,16 +99,14 @@ def _manifest(body: Mapping[str, dict[str, str]]) -> str:
     return body["bundle"]["manifest"]
 
 
-def _cooled(
-    journal: Journal, model: str, route: Route | None, boot: tuple[str, float]
-) -> Route | None:
-    """Leave those warm that are held; None where nothing changes, or a release goes on."""
-    if route is None or not route.warm or _release(journal, model):
-        return None
+def _cooled(journal: Journal, model: str, route: Route, boot: tuple[str, float]) -> Route:
+    """Leave those warm that are held; during a release all of them."""
+    if not route.warm or _release(journal, model):
+        return route
     held = {str(entry.body["name"]) for entry in journal.held(boot, model)}
     warm = tuple(name for name in route.warm if name in held)
     if warm == route.warm:
-        return None
+        return route
     needed = {route.champion, *route.shares, *warm}
     manifests = {name: m for name, m in route.manifests.items() if name in needed}
     return replace(route, generation=route.generation + 1, warm=warm, manifests=manifests)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ class LeasesContract:
         self, open_journal: Callable[[], Journal], journal: Journal
     ) -> None:
         epoch = journal.acquire("demand", "w1", 10, T0)
-        about = {"model": "demand", "epoch": epoch}
+        about: dict[str, Any] = {"model": "demand", "epoch": epoch}
         assert journal.attempt("k", **about) == Attempt(1, "")
         assert journal.attempt("k", **about) == Attempt(2, "")  # the first was killed
         journal.attempted("k", "no memory", **about)
