@@ -28,7 +28,7 @@ SUPERVISOR = """
 read -r word
 kill "-${word#* }" $! 2>/dev/null || kill -INT $! 2>/dev/null
 wait $!
-[ "${word%% *}" = keep ] || rm -rf "$FOLDER"
+[ "${word%% *}" = keep ] || rm -rf "$FOLDER" 2>/dev/null
 """
 SETTINGS = {
     "listen_addresses": "",
@@ -60,9 +60,9 @@ def _roomy() -> str | None:
 class PostgresServer:
     """One server. `start` and `stop` may alternate; `close` is the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, below: Path | None = None) -> None:
         self._root = os.geteuid() == 0
-        self.folder = Path(tempfile.mkdtemp(prefix="instar-pg-", dir=_roomy()))
+        self.folder = Path(tempfile.mkdtemp(prefix="instar-pg-", dir=below or _roomy()))
         self._as: dict[str, Any] = {}
         if self._root:
             os.chown(self.folder, NOBODY, NOBODY)
@@ -111,7 +111,8 @@ class PostgresServer:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         assert self._process is None
-        command = ["sh", "-c", SUPERVISOR, "sh", self._bin / "postgres", "-D", self.folder / "data"]
+        program, data = str(self._bin / "postgres"), str(self.folder / "data")
+        command: list[str] = ["sh", "-c", SUPERVISOR, "sh", program, "-D", data]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -150,9 +151,9 @@ class PostgresServer:
 
     def sql(self, statement: str) -> list[Any]:
         """Run statements behind everybody's back."""
-        given = {"host": str(self.folder), "user": "postgres", "dbname": "postgres"}
-        with psycopg.connect(**given, autocommit=True) as connection:
-            cursor = connection.execute(statement)
+        where = f"host={self.folder} user=postgres dbname=postgres"
+        with psycopg.connect(where, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
     def address(self, schema: str, *, host: str | None = None, port: int | None = None) -> str:
@@ -168,9 +169,9 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[PostgresServer]:
-    """Lend a server of one's own."""
-    server = PostgresServer()
+def running(below: Path | None = None) -> Iterator[PostgresServer]:
+    """Lend a server of one's own, whose files lie below a folder that everyone may enter."""
+    server = PostgresServer(below)
     try:
         server.start()
         yield server

@@ -10,6 +10,7 @@ Readers take no lock: each sees one snapshot.
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -195,10 +196,7 @@ def _unsaid(error: BaseException) -> InstarError | None:
 
 
 def _translate(context: ExceptionContext) -> InstarError | None:
-    told = meaning(context.original_exception)
-    if isinstance(told, LedgerUnreachable):
-        context.is_disconnect = True
-    return told
+    return meaning(context.original_exception)
 
 
 def _url(address: str) -> URL:
@@ -273,6 +271,8 @@ class PostgresJournal(SqlJournal):
 
     def __init__(self, address: str, clock: Callable[[], float] = time.time) -> None:
         super().__init__(connect(address), clock, patience_s=PATIENCE_S)
+        # Doors do not close their journal; a server counts the connections that are left to it.
+        weakref.finalize(self, self._engine.dispose)
 
     def _reading(self) -> Connection:
         return (

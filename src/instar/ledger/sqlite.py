@@ -8,6 +8,7 @@ import itertools
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,31 @@ def journal_mode(library: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
         ('TRUNCATE', 'WAL')
     """
     return "WAL" if library >= WAL_IS_SAFE else "TRUNCATE"
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Say which SQLite is at work, how it keeps a transaction whole, and why so."""
+
+    version: str
+    mode: str
+    why: str
+
+
+def verdict(library: tuple[int, ...] = sqlite3.sqlite_version_info) -> Library:
+    """Judge the SQLite library that Python brought.
+
+    Example:
+        >>> found = verdict((3, 40, 1))
+        >>> print(f"SQLite {found.version}, {found.mode}: {found.why}")
+        SQLite 3.40.1, TRUNCATE: its WAL can corrupt a ledger with two writers (mended in 3.51.3)
+    """
+    mode, mended = journal_mode(library), ".".join(map(str, WAL_IS_SAFE))
+    why = {
+        "TRUNCATE": f"its WAL can corrupt a ledger with two writers (mended in {mended})",
+        "WAL": f"its WAL is sound (since {mended}), and readers and a writer do not wait",
+    }
+    return Library(".".join(map(str, library)), mode, why[mode])
 
 
 def _prepare(connection: Any, _record: object) -> None:
