@@ -1,4 +1,4 @@
-"""The tree against the definition of RFC 6962, and against the vectors of Certificate Transparency."""
+"""The tree against its definition, and against the vectors of Certificate Transparency."""
 
 from __future__ import annotations
 
@@ -166,7 +166,10 @@ def test_consistency_with_another_list_is_refused_or_leads_elsewhere() -> None:
         other = tree([b"other", *LEAVES[1:old]])
         for wrong, before in itertools.chain(
             [(path, other), (path[:-1], tree(LEAVES[:old])), ([*path, b"y" * 32], other)],
-            (([*path[:i], b"y" * 32, *path[i + 1 :]], tree(LEAVES[:old])) for i in range(len(path))),
+            (
+                ([*path[:i], b"y" * 32, *path[i + 1 :]], tree(LEAVES[:old]))
+                for i in range(len(path))
+            ),
         ):
             try:
                 assert merkle.grown(old, new, before, wrong) != tree(LEAVES[:new])

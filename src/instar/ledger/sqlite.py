@@ -7,7 +7,7 @@ import functools
 import itertools
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from sqlalchemy.engine import ExceptionContext
 
 from instar.core.crash import crashpoint
 from instar.core.errors import InstarError
-from instar.ledger import files, schema
+from instar.ledger import files, rows, schema
+from instar.ledger.chain import Mark
+from instar.ledger.checkpoints import Checkpoints
 from instar.ledger.entry import Problem
 from instar.ledger.failures import LedgerBusy, LedgerDamaged, LedgerFailed
 from instar.ledger.sql import SqlJournal
@@ -178,15 +180,61 @@ class SqliteJournal(SqlJournal):
         >>> journal.close()
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(connect(path), clock, patience_s=BUSY_S)
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.time,
+        signing: Checkpoints | None = None,
+    ) -> None:
+        super().__init__(connect(path), clock, patience_s=BUSY_S, signing=signing)
 
-    def verify(self) -> list[Problem]:
-        """Check the file with its indexes, then every seal and link.
+    def verify(self, marks: Iterable[Mark] = (), *, deep: bool = False) -> list[Problem]:
+        """Check every seal, link and checkpoint, and that no index leaves entries out.
 
+        Args:
+            marks: What others know of this ledger.
+            deep: Hold every index against the table row by row, too, which takes as long again.
         Raises:
             LedgerDamaged: the file is broken; an index that lies would hide entries.
         """
         with self._reading() as connection:
-            _sound(connection, "integrity_check")
-        return super().verify()
+            if deep:
+                _sound(connection, "integrity_check")
+            _counted(connection)
+        return super().verify(marks)
+
+    def _rows(self, connection: Connection) -> Iterator[Sequence[Any]]:
+        """Walk the rows as the driver gives them, in a third of the time.
+
+        Texts are read strictly as far as they are UTF-8, which is faster; from the first page on
+        that holds one that is none, as everywhere else.
+        """
+        driver = connection.connection.driver_connection
+        if driver is None:
+            raise LedgerFailed("no connection")
+        last, lenient = 0, driver.text_factory
+        query = "SELECT * FROM entries WHERE seq > ? ORDER BY seq"
+        strict = driver.execute(query, (last,))
+        while True:
+            driver.text_factory = str
+            try:
+                page = strict.fetchmany(rows.PAGE)
+            except sqlite3.OperationalError:
+                break
+            finally:
+                driver.text_factory = lenient
+            if not page:
+                return
+            yield from page
+            last = page[-1][0]
+        yield from driver.execute(query, (last,))
+
+
+def _counted(connection: Connection) -> None:
+    """See that every index of the entries knows of as many as there are."""
+    names = [row[1] for row in connection.exec_driver_sql("PRAGMA index_list(entries)")]
+    count = "SELECT count(*) FROM entries"
+    there = connection.exec_driver_sql(f"{count} NOT INDEXED").scalar_one()
+    for name in names:
+        if connection.exec_driver_sql(f'{count} INDEXED BY "{name}"').scalar_one() != there:
+            raise LedgerDamaged(f"the index {name}, which leaves entries out")
