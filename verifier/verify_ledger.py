@@ -199,7 +199,8 @@ def verify(folder: Path, key: Ed25519PublicKey, witnesses: Sequence[Note]) -> in
                 seq, prev, whole = seq + 1, "", False
                 continue
             if entry.seq != seq + 1:
-                wrong(CUT, f"entry {entry.seq} follows entry {seq}")
+                code, how = (CUT, "follows") if entry.seq > seq else (ALTERED, "stands after")
+                wrong(code, f"entry {entry.seq} {how} entry {seq}")
                 whole = False
             elif prev and entry.prev != prev:
                 wrong(ALTERED, f"entry {entry.seq} does not follow from {seq}")

@@ -42,7 +42,8 @@ def problems(entries: Iterable[Sequence[Any]], marks: Iterable[Mark] = ()) -> It
     for row in entries:
         here, before, stored = row[0], row[10], row[11]
         if here != seq + 1:
-            yield Problem(here, "cut", f"entry {here} follows entry {seq}")
+            code, how = ("cut", "follows") if here > seq else ("altered", "stands after")
+            yield Problem(here, code, f"entry {here} {how} entry {seq}")
             whole = False
         elif before != prev:
             yield Problem(here, "unlinked", f"entry {here} does not follow from {seq}")

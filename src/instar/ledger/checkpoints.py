@@ -193,7 +193,10 @@ class Checkpoints:
 
     def mark_beside(self) -> Mark | None:
         """Give the checkpoint beside the database."""
-        text = beside(self._place)
+        try:
+            text = beside(self._place)
+        except BadNote as error:
+            return Mark(0, b"", "older", BESIDE, f"{BESIDE} is not as it was signed: {error.got}")
         return None if text is None else self._mark(text, "older", BESIDE)
 
     def _mark(self, text: str, code: str, by: str, size: int | None = None, root: str = "") -> Mark:
