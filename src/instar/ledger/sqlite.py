@@ -28,6 +28,7 @@ from instar.ledger.tables import tables
 # mode ("WAL-reset", fixed on 2026-03-13).
 WAL_IS_SAFE = (3, 51, 3)
 BUSY_S = 30.0
+SMALL = 100_000  # entries whose indexes are always checked row by row
 
 
 def journal_mode(library: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
@@ -193,12 +194,13 @@ class SqliteJournal(SqlJournal):
 
         Args:
             marks: What others know of this ledger.
-            deep: Hold every index against the table row by row, too, which takes as long again.
+            deep: Hold every index against the table row by row, too, though there are more than
+                100,000 entries: then it takes as long again.
         Raises:
             LedgerDamaged: the file is broken; an index that lies would hide entries.
         """
         with self._reading() as connection:
-            if deep:
+            if deep or _last(connection) <= SMALL:
                 _sound(connection, "integrity_check")
         found = super().verify(marks)
         if not found:
@@ -233,10 +235,14 @@ class SqliteJournal(SqlJournal):
         yield from driver.execute(query, (last,))
 
 
+def _last(connection: Connection) -> int:
+    return connection.exec_driver_sql("SELECT max(seq) FROM entries").scalar_one() or 0
+
+
 def _indexed(connection: Connection) -> None:
     """See that every index of the entries holds all of them, by the sum of their numbers."""
     names = [row[1] for row in connection.exec_driver_sql("PRAGMA index_list(entries)")]
-    last = connection.exec_driver_sql("SELECT max(seq) FROM entries NOT INDEXED").scalar_one() or 0
+    last = _last(connection)
     for name in names:
         query = f'SELECT total(seq) FROM entries INDEXED BY "{name}"'  # noqa: S608 - SQLite's name
         if connection.exec_driver_sql(query).scalar_one() != last * (last + 1) // 2:
