@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from instar.cli import audit
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
 
@@ -255,18 +256,7 @@ def serve(
     run(workspace(root), port, pages)
 
 
-audit = typer.Typer(help="Believe the record.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(audit, name="audit")
-
-
-@audit.command("verify")
-def audit_verify(root: Root = HERE, json: Json = False) -> None:
-    """Recompute the ledger's chain from its first entry."""
-    from instar.cli import show
-
-    done = workspace(root).audit()
-    show.result(done, json, show.audit)
-    raise SystemExit(BROKEN if done["problems"] else PASS)
+app.add_typer(audit.group, name="audit")
 
 
 policy = typer.Typer(help="What is allowed.", no_args_is_help=True, rich_markup_mode=None)

@@ -218,15 +218,6 @@ def watch(done: Mapping[str, Any]) -> None:
         console.print(Text(f"  a new update is asked for: {found['ask']}", style="bold"))
 
 
-def audit(done: Mapping[str, Any]) -> None:
-    """Say whether the chain holds, or where it breaks first."""
-    if done["problems"]:
-        for problem in done["problems"]:
-            console.print(Text.assemble(mark("fail"), f" {problem}"))
-        return
-    console.print(f"[green]✔[/green] {done['entries']:,} entries, every one as it was written")
-
-
 def policy(done: Mapping[str, Any]) -> None:
     """Show every setting, its value and its origin."""
     table = Table(box=None)

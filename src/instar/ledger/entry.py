@@ -62,9 +62,11 @@ class Entry:
 class Problem:
     """Say where the ledger does not agree with itself. `seq` is the first entry concerned.
 
-    `code` is `altered` (an entry is not what was sealed), `cut` (entries are missing before
-    it), `unlinked` (it does not follow from the one before) or `pointer` (the champion is not
-    the one that the entries name).
+    `code` is `altered` (an entry is not what was sealed, or not what a checkpoint signed), `cut`
+    (entries are missing before it, or at the end), `unlinked` (it does not follow from the one
+    before), `pointer` (the champion is not the one that the entries name), `signature` (a
+    checkpoint is not as it was signed), `older` (somebody knows of a longer ledger, or of another)
+    or `witness` (a witness keeps another root).
     """
 
     seq: int

@@ -1,5 +1,6 @@
 """The journal, as everybody else imports it. What is not in it did not happen."""
 
+from instar.ledger.checkpoints import Checkpoints, OlderLedger
 from instar.ledger.entry import GENESIS, Entry, Problem
 from instar.ledger.failures import (
     LedgerBusy,
@@ -20,6 +21,7 @@ from instar.ledger.protocol import (
     Overruled,
     StaleChampion,
     TakenKey,
+    UnknownEntry,
     UnwritableBody,
     UnwritableText,
     WrongKind,
@@ -32,6 +34,7 @@ __all__ = [
     "AlteredEntry",
     "Attempt",
     "Busy",
+    "Checkpoints",
     "Entry",
     "Hold",
     "Journal",
@@ -42,12 +45,14 @@ __all__ = [
     "LedgerUnreachable",
     "LostLease",
     "NewerLedger",
+    "OlderLedger",
     "OutcomeUnknown",
     "Overruled",
     "Problem",
     "SqliteJournal",
     "StaleChampion",
     "TakenKey",
+    "UnknownEntry",
     "UnwritableBody",
     "UnwritableText",
     "WrongKind",

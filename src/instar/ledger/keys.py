@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
     generate_private_key,
 )
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from instar.core.errors import IntegrityError
 from instar.ledger.safedir import SafeDir
@@ -67,7 +68,7 @@ def private_key(home: Path, name: str) -> PrivateKey:
     if not (place.holds(private) and place.holds(public)):
         with place.alone("keys/lock"):
             if not place.holds(private):
-                place.keep(private, [_pem(make(), secret)], mode=0o400)
+                place.keep(private, [_private_pem(make(), secret)], mode=0o400)
             found = _load(place, name, private, kind, secret)
             place.keep(public, [public_pem(found)])
             return found
@@ -84,13 +85,38 @@ def _load(place: SafeDir, name: str, private: str, kind: type, secret: bytes | N
     return found  # type: ignore[return-value] # one of the two kinds
 
 
+def public_key(home: Path) -> Ed25519PublicKey | None:
+    """Return the key that verifies checkpoints; None where none was ever made.
+
+    The private key is not needed: it may be kept elsewhere.
+
+    Raises:
+        BadKey: what lies there is no such key.
+    """
+    place = SafeDir(home)
+    try:
+        found = serialization.load_pem_public_key(place.read("keys/ledger.pub"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadKey("ledger", "a public half that does not open") from error
+    if not isinstance(found, Ed25519PublicKey):
+        raise BadKey("ledger", "a public half of another kind")
+    return found
+
+
 def public_pem(key: PrivateKey) -> bytes:
     """Write the public half of a key as PEM."""
-    return key.public_key().public_bytes(
+    return pem(key.public_key())
+
+
+def pem(key: Ed25519PublicKey | EllipticCurvePublicKey) -> bytes:
+    """Write a public key as PEM."""
+    return key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
 
-def _pem(key: PrivateKey, secret: bytes | None) -> bytes:
+def _private_pem(key: PrivateKey, secret: bytes | None) -> bytes:
     how = serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from instar.core.errors import BackendError, InstarError, PolicyError
 from instar.core.secret import veiled
 from instar.ledger import retry, schema
+from instar.ledger.checkpoints import Checkpoints
 from instar.ledger.failures import (
     LedgerBusy,
     LedgerContended,
@@ -269,8 +270,13 @@ class PostgresJournal(SqlJournal):
     long as it takes to connect, or to get one of the four connections.
     """
 
-    def __init__(self, address: str, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(connect(address), clock, patience_s=PATIENCE_S)
+    def __init__(
+        self,
+        address: str,
+        clock: Callable[[], float] = time.time,
+        signing: Checkpoints | None = None,
+    ) -> None:
+        super().__init__(connect(address), clock, patience_s=PATIENCE_S, signing=signing)
         # Doors do not close their journal; a server counts the connections that are left to it.
         weakref.finalize(self, self._engine.dispose)
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import heapq
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +21,21 @@ from sqlalchemy import Connection, Engine, Select, func, select
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from instar.core.crash import crashpoint
-from instar.core.digest import canonical
+from instar.core.digest import PREFIX
 from instar.core.errors import BackendError
-from instar.ledger import attempts, chain, files, holds, leases, retry, rows
+from instar.ledger import (
+    attempts,
+    chain,
+    checkpoints,
+    files,
+    holds,
+    leases,
+    merkle,
+    retry,
+    rows,
+)
+from instar.ledger.chain import Mark
+from instar.ledger.checkpoints import Checkpoints
 from instar.ledger.entry import GENESIS, Entry, Problem
 from instar.ledger.failures import LedgerBusy, LedgerUnreachable, OutcomeUnknown
 from instar.ledger.protocol import (
@@ -32,6 +45,7 @@ from instar.ledger.protocol import (
     Overruled,
     StaleChampion,
     TakenKey,
+    UnknownEntry,
     WrongKind,
 )
 from instar.ledger.tables import entries, outbox, pointers
@@ -44,7 +58,8 @@ class SqlJournal:
     """Keep entries, champions and leases in one database, each change in one transaction.
 
     `clock` gives the date that an entry carries, in seconds since the epoch. For `patience_s`
-    seconds what fails for a passing reason is tried again.
+    seconds what fails for a passing reason is tried again. With `signing`, the entries are covered
+    by signed checkpoints.
     """
 
     def __init__(
@@ -52,10 +67,12 @@ class SqlJournal:
         engine: Engine,
         clock: Callable[[], float] = time.time,
         patience_s: float = 30.0,
+        signing: Checkpoints | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._patience_s = patience_s
+        self._signing = signing
 
     def _reading(self) -> Connection:
         """Open a connection that sees one state of the journal, from its first question on."""
@@ -66,6 +83,16 @@ class SqlJournal:
         """Open a transaction that keeps other writers out, and commit it at the end."""
         with self._connect() as connection, connection.begin():
             yield connection
+        # What is committed is not undone because a checkpoint could not be put beside it: the
+        # next one takes its place, and `checkpoint` says what is wrong.
+        with contextlib.suppress(BackendError):
+            self._publish(again=False)
+
+    def _publish(self, *, again: bool) -> None:
+        if self._signing and (self._signing.untold or again):
+            crashpoint("journal.checkpoint.committed")
+            with self._reading() as connection:
+                self._signing.publish(connection)
 
     def _connect(self) -> Connection:
         try:
@@ -113,7 +140,9 @@ class SqlJournal:
             raise
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back, once the witnesses have been told."""
+        if self._signing:
+            self._signing.settle()
         self._engine.dispose()
 
     def append(
@@ -214,7 +243,32 @@ class SqlJournal:
         entry = dataclasses.replace(draft, seq=seq + 1, prev=prev, at=round(self._clock(), 3))
         entry = dataclasses.replace(entry, hash=entry.seal())
         connection.execute(entries.insert().values(rows.row(entry)))
+        if self._signing:
+            self._signing.after(connection, entry)
         return entry
+
+    def checkpoint(self) -> None:
+        """Sign the entries so far, and tell it outside of the database.
+
+        Raises:
+            AlteredEntry: they are not as they were sealed, and are not signed.
+            StoreFailed: the checkpoint could not be put beside the database.
+        """
+        if self._signing:
+            signing = self._signing
+            self._write(lambda connection: signing.sign(connection, round(self._clock(), 3)))
+            self._publish(again=True)
+            signing.settle()
+
+    def refuse_older(self) -> None:
+        """Hold the database against the checkpoint beside it.
+
+        Raises:
+            OlderLedger: it is an older one, or another.
+        """
+        if self._signing:
+            with self._reading() as connection:
+                self._signing.refuse_older(connection)
 
     def entries(
         self,
@@ -353,24 +407,89 @@ class SqlJournal:
         """Tell the highest fencing epoch of a model so far; 0 where there was none."""
         return self._read(lambda connection: leases.epoch(connection, model))
 
-    def verify(self) -> list[Problem]:
-        """Compute every seal again and follow every link; list the first hundred problems.
+    def count(self) -> int:
+        """Count the entries."""
+        with self._reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(entries)).scalar_one())
 
-        One snapshot of the journal is walked, a page of rows in memory at a time.
+    def verify(self, marks: Iterable[Mark] = (), *, deep: bool = False) -> list[Problem]:
+        """Compute every seal again, follow every link, hold every checkpoint against the entries.
+
+        One snapshot of the journal is walked, a page of rows in memory at a time; the first hundred
+        problems are listed.
+
+        Args:
+            marks: What others know of this ledger.
+            deep: Look into the database's own structures, too, where it has a way.
         """
         named: dict[str, int] = {}
         with self._reading() as connection:
-            walk = _noting(rows.walk(connection), named)
-            found = list(itertools.islice(chain.problems(walk), _TOLD))
+            walk = _noting(self._rows(connection), named)
+            found = list(
+                itertools.islice(chain.problems(walk, self._marks(connection, marks)), _TOLD)
+            )
+            if len(found) == _TOLD:
+                return found
             points = {row.model: row.version_seq for row in connection.execute(select(pointers))}
-        return found if len(found) == _TOLD else [*found, *chain.misplaced(points, named)]
+            unfit = self._signing.unfit(connection) if self._signing else ()
+            return [*found, *unfit, *chain.misplaced(points, named)]
 
-    def export(self, path: Path) -> int:
-        """Write every entry as one line of canonical JSON, and return how many there are."""
+    def _rows(self, connection: Connection) -> Iterator[Sequence[Any]]:
+        """Walk the rows of the journal; a database may know a shorter way."""
+        return rows.walk(connection)
+
+    def _marks(self, connection: Connection, others: Iterable[Mark]) -> Iterator[Mark]:
+        if self._signing is None:
+            return iter(sorted(others, key=lambda mark: mark.size))
+        beside = self._signing.mark_beside()
+        known = sorted([*([beside] if beside else []), *others], key=lambda mark: mark.size)
+        return heapq.merge(self._signing.marks(connection), known, key=lambda mark: mark.size)
+
+    def export(self, path: Path, notes: Path | None = None) -> int:
+        """Write every entry as one line of canonical JSON, and return how many there are.
+
+        Args:
+            path: The file for the entries.
+            notes: The file for the checkpoints, each followed by an empty line.
+        Raises:
+            AlteredEntry: a row cannot be written as it was sealed.
+        """
+        count = 0
+
+        def lines() -> Iterator[bytes]:
+            nonlocal count
+            for row in self._rows(connection):
+                count += 1
+                yield rows.line(row)
+
         with self._reading() as connection, files.mapped():
-            lines = (canonical(made.plain()) + b"\n" for made in rows.walk(connection))
-            files.settle(files.write(path.parent, lines), path)
-            return int(connection.execute(select(func.count()).select_from(entries)).scalar_one())
+            files.settle(files.write(path.parent, lines()), path)
+            if notes is not None:
+                texts = (f"{text}\n".encode() for text in checkpoints.texts(connection))
+                files.settle(files.write(notes.parent, texts), notes)
+        return count
+
+    def prove(self, seq: int) -> dict[str, Any]:
+        """Prove by its Merkle path that the last checkpoint covers an entry.
+
+        Raises:
+            UnknownEntry: no checkpoint covers such an entry.
+        """
+        with self._reading() as connection:
+            last = checkpoints.newest(connection)
+            row = connection.execute(select(entries).where(entries.c.seq == seq)).one_or_none()
+            if last is None or row is None or not seq <= last.size:
+                raise UnknownEntry(seq, last.size if last else 0)
+            query = select(entries.c.hash).where(entries.c.seq <= last.size).order_by(entries.c.seq)
+            hashes = connection.execute(query.execution_options(yield_per=rows.PAGE)).scalars()
+            leaves = (bytes.fromhex(sealed.removeprefix(PREFIX)) for sealed in hashes)
+            path = merkle.roots(merkle.inclusion(seq - 1, last.size), leaves)
+            return {
+                "entry": rows.sound(row).plain(),
+                "place": seq - 1,
+                "path": [step.hex() for step in path],
+                "checkpoint": last.note,
+            }
 
 
 def _standing(connection: Connection, draft: Entry) -> Entry | None:
@@ -421,9 +540,9 @@ def _point(connection: Connection, entry: Entry, expect: int | None) -> None:
         connection.execute(pointers.update().where(here).values(**values))
 
 
-def _noting(walk: Iterator[Entry], named: dict[str, int]) -> Iterator[Entry]:
-    """Pass entries on and keep, by model, the last one that names a champion."""
-    for entry in walk:
-        if entry.kind in CROWNING:
-            named[entry.model] = entry.seq
-        yield entry
+def _noting(walk: Iterator[Sequence[Any]], named: dict[str, int]) -> Iterator[Sequence[Any]]:
+    """Pass rows on and keep, by model, the last one that names a champion."""
+    for row in walk:
+        if row[3] in CROWNING:
+            named[row[2]] = row[0]
+        yield row

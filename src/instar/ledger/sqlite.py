@@ -7,7 +7,7 @@ import functools
 import itertools
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from sqlalchemy.engine import ExceptionContext
 
 from instar.core.crash import crashpoint
 from instar.core.errors import InstarError
-from instar.ledger import files, schema
+from instar.ledger import files, rows, schema
+from instar.ledger.chain import Mark
+from instar.ledger.checkpoints import Checkpoints
 from instar.ledger.entry import Problem
 from instar.ledger.failures import LedgerBusy, LedgerDamaged, LedgerFailed
 from instar.ledger.sql import SqlJournal
@@ -27,6 +29,7 @@ from instar.ledger.tables import tables
 # mode ("WAL-reset", fixed on 2026-03-13).
 WAL_IS_SAFE = (3, 51, 3)
 BUSY_S = 30.0
+SMALL = 100_000  # entries whose indexes are always checked row by row
 
 
 def journal_mode(library: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
@@ -204,15 +207,69 @@ class SqliteJournal(SqlJournal):
         >>> journal.close()
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(connect(path), clock, patience_s=BUSY_S)
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.time,
+        signing: Checkpoints | None = None,
+    ) -> None:
+        super().__init__(connect(path), clock, patience_s=BUSY_S, signing=signing)
 
-    def verify(self) -> list[Problem]:
-        """Check the file with its indexes, then every seal and link.
+    def verify(self, marks: Iterable[Mark] = (), *, deep: bool = False) -> list[Problem]:
+        """Check every seal, link and checkpoint, and that no index leaves entries out.
 
+        Args:
+            marks: What others know of this ledger.
+            deep: Hold every index against the table row by row, too, though there are more than
+                100,000 entries: then it takes as long again.
         Raises:
             LedgerDamaged: the file is broken; an index that lies would hide entries.
         """
         with self._reading() as connection:
-            _sound(connection, "integrity_check")
-        return super().verify()
+            if deep or _last(connection) <= SMALL:
+                _sound(connection, "integrity_check")
+        found = super().verify(marks)
+        if not found:
+            with self._reading() as connection:
+                _indexed(connection)
+        return found
+
+    def _rows(self, connection: Connection) -> Iterator[Sequence[Any]]:
+        """Walk the rows as the driver gives them, in a third of the time.
+
+        Texts are read strictly as far as they are UTF-8, which is faster; from the first page on
+        that holds one that is none, as everywhere else.
+        """
+        driver = connection.connection.driver_connection
+        if driver is None:
+            raise LedgerFailed("no connection")
+        last, lenient = 0, driver.text_factory
+        query = "SELECT * FROM entries WHERE seq > ? ORDER BY seq"
+        strict = driver.execute(query, (last,))
+        while True:
+            driver.text_factory = str
+            try:
+                page = strict.fetchmany(rows.PAGE)
+            except sqlite3.OperationalError:
+                break
+            finally:
+                driver.text_factory = lenient
+            if not page:
+                return
+            yield from page
+            last = page[-1][0]
+        yield from driver.execute(query, (last,))
+
+
+def _last(connection: Connection) -> int:
+    return connection.exec_driver_sql("SELECT max(seq) FROM entries").scalar_one() or 0
+
+
+def _indexed(connection: Connection) -> None:
+    """See that every index of the entries holds all of them, by the sum of their numbers."""
+    names = [row[1] for row in connection.exec_driver_sql("PRAGMA index_list(entries)")]
+    last = _last(connection)
+    for name in names:
+        query = f'SELECT total(seq) FROM entries INDEXED BY "{name}"'  # noqa: S608 - SQLite's name
+        if connection.exec_driver_sql(query).scalar_one() != last * (last + 1) // 2:
+            raise LedgerDamaged(f"the index {name}, which leaves entries out")

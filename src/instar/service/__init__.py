@@ -343,11 +343,30 @@ class Workspace:
         """List the ledger's entries of this model line, oldest first."""
         return self.journal.entries(model=self.project.model)
 
-    def audit(self) -> dict[str, Any]:
-        """Verify the whole chain; no problems means that every entry is as it was written."""
-        problems = [f"entry {p.seq}: {p.message}" for p in self.journal.verify()]
-        entries = None if problems else len(self.journal.entries())  # it reads sound entries only
-        return {"entries": entries, "problems": problems}
+    def audit(self, *, deep: bool = False) -> dict[str, Any]:
+        """Verify the whole ledger; no problems means that every entry is as it was written."""
+        from instar.service.audit import verify
+
+        return verify(self.home, self.project.store, deep=deep)
+
+    def export(self, folder: Path | str) -> dict[str, Any]:
+        """Write the ledger, its checkpoints and the public key for a verifier.
+
+        Raises:
+            TakenFolder: there is something in the folder.
+        """
+        from instar.service.audit import export
+
+        return export(self.journal, self.home, Path(folder))
+
+    def prove(self, entry: int) -> dict[str, Any]:
+        """Prove that an entry is in the ledger, for somebody who does not have all of it.
+
+        Raises:
+            UnknownEntry: there is no such entry.
+        """
+        self.journal.checkpoint()
+        return self.journal.prove(entry)
 
     def status(self) -> dict[str, Any]:
         """Say what serves, and where each update stands, newest first."""

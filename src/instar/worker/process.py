@@ -131,12 +131,23 @@ def main() -> None:
             process.work = work
             result = TASKS[task["do"]](work, **task["args"])
             told(work)
+            signed(work)
             process.tell(result=result)
         except InstarError as error:
             process.report(error)
         except Exception:
             traceback.print_exc()
             raise
+
+
+def signed(work: Work) -> None:
+    """Sign what the ledger holds now; the next checkpoint covers it if this one cannot be told."""
+    if not begun(work.home, work.project.store):
+        return
+    try:
+        work.journal.checkpoint()
+    except BackendError as error:
+        work.tools.progress("checkpoint", note=str(error))
 
 
 def told(work: Work) -> None:
