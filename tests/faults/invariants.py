@@ -152,4 +152,3 @@ def _champion(
             yield f"{answer['model_version']} answers, and {champion} is the champion"
         if says["refused"]:
             yield f"the gateway refuses the route: {says['refused']}"
-

@@ -106,9 +106,7 @@ class House:
     store: Store
     gateways: list[Gateway] = field(default_factory=list)
 
-    def types(
-        self, *words: str, crash: Crash | None = None
-    ) -> tuple[int, str]:
+    def types(self, *words: str, crash: Crash | None = None) -> tuple[int, str]:
         """Run a command to its end; return its exit status and what it said."""
         process = self.popen(
             [sys.executable, "-m", "instar", *words, "--json"],
@@ -142,7 +140,11 @@ class House:
     def commands(self) -> set[str]:
         """Name the commands that there are."""
         groups = {group.name for group in app.registered_groups if group.name}
-        return groups | {str(command.callback.__name__) for command in app.registered_commands if command.callback}
+        return groups | {
+            str(command.callback.__name__)
+            for command in app.registered_commands
+            if command.callback
+        }
 
     def history(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.reads("history")[1]["entries"]

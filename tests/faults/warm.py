@@ -3,8 +3,9 @@
 `import torch` and the first ONNX export cost seconds. This server pays them once; each
 `python -m instar...` that a test starts is then a child of it: a process of its own, with its
 own pid, session, environment, files and memory, which SIGKILL really kills. Only the imports
-are shared (with them, idle threads of libraries, which a child has not). The product's own `subprocess.Popen` reaches the server too, so that the worker of
-a forked command is a fork as well.
+are shared (idle threads of libraries are not: a fork has one thread). The product's own
+`subprocess.Popen` reaches the server too, so that the worker of a forked command is a fork as
+well.
 
     python tests/faults/warm.py SOCKET
 """
@@ -89,7 +90,7 @@ class Server:
             random.seed()
             subprocess.Popen = popen(self.place)  # type: ignore[misc]
             sys.stdin, sys.stdout, sys.stderr = (
-                open(number, mode, encoding="utf-8", closefd=False)
+                os.fdopen(number, mode, encoding="utf-8", closefd=False)
                 for number, mode in ((0, "r"), (1, "w"), (2, "w"))
             )
             status = run(*order["args"])
@@ -206,7 +207,6 @@ def warm_up() -> None:
     The table of its operators, made anew from source text for every export, is made once.
     """
     import onnxruntime  # noqa: F401
-    import torch
     from torch.onnx._internal.exporter import _registration
 
     import instar.cli
