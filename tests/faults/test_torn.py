@@ -117,3 +117,27 @@ def test_half_written_rows_are_seen_by_nobody(path: Path) -> None:
     (rows,) = line.execute("SELECT count(*) FROM entries WHERE seq >= 1000").fetchone()
     line.close()
     assert rows == 0
+
+
+def lie(path: Path) -> None:
+    """Let an index say of entry 3 that it is of another kind; the entry itself is sound."""
+    line = sqlite3.connect(path, isolation_level=None)
+    line.execute("UPDATE entries SET kind = 'lie' WHERE seq = 3")
+    kept = line.execute("SELECT * FROM sqlite_schema WHERE name = 'entries_by_model'").fetchone()
+    line.execute("PRAGMA writable_schema = ON")
+    line.execute("DELETE FROM sqlite_schema WHERE name = 'entries_by_model'")
+    line.close()
+    line = sqlite3.connect(path, isolation_level=None)
+    line.execute("UPDATE entries SET kind = 'note' WHERE seq = 3")
+    line.execute("PRAGMA writable_schema = ON")
+    line.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", kept)
+    line.close()
+
+
+def test_audit_finds_an_index_that_hides_an_entry(path: Path) -> None:
+    lie(path)
+    journal = SqliteJournal(path)  # the quick check does not look into indexes
+    assert len(journal.entries(model="m", kind="note")) == 19
+    with pytest.raises(LedgerDamaged):
+        journal.verify()
+    journal.close()
