@@ -243,6 +243,8 @@ class SqliteJournal(SqlJournal):
         driver = connection.connection.driver_connection
         if driver is None:
             raise LedgerFailed("no connection")
+        if not connection.in_transaction():
+            connection.begin()  # the driver alone would begin none, and see two moments
         last, lenient = 0, driver.text_factory
         query = "SELECT * FROM entries WHERE seq > ? ORDER BY seq"
         strict = driver.execute(query, (last,))
