@@ -324,7 +324,7 @@ def test_append_behind_a_writer_that_does_not_end_is_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backend, "LOCK_S", 0.1)
-    monkeypatch.setattr(backend, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(backend, "PATIENCE_S", 1.0)
     journal = opened(postgres.address(schema))
     with near._writing():
         with pytest.raises(LedgerBusy) as caught:

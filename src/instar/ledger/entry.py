@@ -17,11 +17,11 @@ class Entry:
     """Say what was done, to which model, in which update, by whom.
 
     `seq` counts from 1 without gaps and is the order of things; `at` (seconds since the epoch)
-    only informs. `key` names the work done, so that it is recorded once. `epoch` is the fencing
-    epoch of the writer's lease; None for people, unless their word took over from a worker.
-    `work` says what made the record: the stage, its owner, the digests that went in and came
-    out; None where a person acted, and in entries from before there was such a field. `prev` is
-    the `hash` of the entry before.
+    only informs. `key` names the work done, so that it is recorded once; None only in entries
+    from before each had its own. `epoch` is the fencing epoch of the writer's lease; None for
+    people, unless their word took over from a worker. `work` says what made the record: the
+    stage, its owner, the digests that went in and came out; None where a person acted, and in
+    entries from before there was such a field. `prev` is the `hash` of the entry before.
     """
 
     seq: int

@@ -38,6 +38,7 @@ PATIENCE_S = 30.0  # tries are begun for so long; opening has to do with less
 OPENING_S = 10.0
 CONNECT_S = 5.0
 ANSWER_S = 20.0  # of one statement, over the network
+GRACE_S = 1.0  # beyond the patience: the server's own limits say more than our hanging up
 STATEMENT_S = 15.0  # of one statement, in the server
 LOCK_S = 10.0  # behind other writers
 IDLE_S = 60.0  # between two statements of a transaction
@@ -79,7 +80,7 @@ class Timed(psycopg.Connection[Any]):
     """A connection on which no wait is endless; one that got no answer is closed."""
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **given: Any) -> T:
-        within_s = min(ANSWER_S, retry.left_s())
+        within_s = min(ANSWER_S, retry.left_s() + GRACE_S)
         try:
             return super().wait(_ending(gen, time.monotonic() + within_s), *args, **given)
         except NoAnswer:

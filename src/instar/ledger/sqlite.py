@@ -173,8 +173,8 @@ def _copy(path: Path, part: Path) -> None:
         contextlib.closing(sqlite3.connect(path)) as here,
         contextlib.closing(sqlite3.connect(part)) as there,
     ):
-        here.backup(there)
         there.execute("PRAGMA synchronous=FULL")
+        here.backup(there)
         there.execute("PRAGMA journal_mode=DELETE")  # one file, that can be moved as it is
     crashpoint("ledger.copy.unchecked")
     with (
