@@ -23,7 +23,7 @@ from instar.ledger.checkpoints import Checkpoints
 from instar.ledger.entry import Problem
 from instar.ledger.failures import LedgerBusy, LedgerDamaged, LedgerFailed
 from instar.ledger.sql import SqlJournal
-from instar.ledger.tables import tables
+from instar.ledger.tables import entries, tables
 
 # Up to 3.51.2 two connections that write and checkpoint at once can corrupt a database in WAL
 # mode ("WAL-reset", fixed on 2026-03-13).
@@ -246,7 +246,9 @@ class SqliteJournal(SqlJournal):
         if not connection.in_transaction():
             connection.begin()  # the driver alone would begin none, and see two moments
         last, lenient = 0, driver.text_factory
-        query = "SELECT * FROM entries WHERE seq > ? ORDER BY seq"
+        # By name: a migration has put the columns that came later behind the others.
+        names = ", ".join(f'"{column.name}"' for column in entries.c)
+        query = f"SELECT {names} FROM entries WHERE seq > ? ORDER BY seq"  # noqa: S608 - ours
         strict = driver.execute(query, (last,))
         while True:
             driver.text_factory = str
