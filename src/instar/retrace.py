@@ -17,6 +17,7 @@ from typing import Any
 
 from instar import provenance
 from instar.core.codec import decode, encode, filed
+from instar.core.differences import differences
 from instar.core.digest import digest_json
 from instar.core.errors import InputError
 from instar.core.policy import Policy
@@ -43,7 +44,7 @@ AGAIN = ("admit", "plan", "train", "package")
 traffic, or ask people."""
 _VOLATILE = frozenset({"cost", "environment", "cpu_s", "time_us", "money"})
 _TIMING = re.compile(r"[\d.,]+ (against [\d.,]+ )?(µs|ms|s|CPU s)\b")
-_TOLD = 50  # differences listed; two other networks differ everywhere
+_MOST = 50  # differences listed; two other networks differ everywhere
 
 
 class GoneArtifacts(InputError):
@@ -181,24 +182,10 @@ def stable(body: Any) -> Any:
     return _TIMING.sub(r"… \2", body) if isinstance(body, str) else body
 
 
-def differences(recorded: Any, again: Any, place: str = "") -> Iterator[str]:
-    """Say where two JSON values differ, leaf by leaf.
-
-    Example:
-        >>> list(differences({"a": [1, 2], "b": 0}, {"a": [1, 3], "b": 0}))
-        ['a.1: 2, now 3']
-    """
-    if isinstance(recorded, dict) and isinstance(again, dict):
-        keys = list(dict.fromkeys([*recorded, *again]))
-        pairs = [(str(key), recorded.get(key), again.get(key)) for key in keys]
-    elif isinstance(recorded, list) and isinstance(again, list) and len(recorded) == len(again):
-        pairs = [(str(i), *pair) for i, pair in enumerate(zip(recorded, again, strict=True))]
-    else:
-        if recorded != again:
-            yield f"{place}: {_short(recorded)}, now {_short(again)}"
-        return
-    for key, one, other in pairs:
-        yield from differences(one, other, f"{place}.{key}" if place else key)
+def _told(recorded: Any, again: Any) -> list[str]:
+    """Say where two JSON values differ, leaf by leaf."""
+    found = differences(recorded, again)
+    return [f"{place}: {_short(one)}, now {_short(other)}" for place, one, other in found]
 
 
 def _short(value: Any) -> str:
@@ -215,8 +202,8 @@ def _again(runner: Runner, stage: Stage, state: Update, body: Mapping[str, Any])
         raise GoneArtifacts(state.request.update, error.wanted) from error
     runner.tools.progress(stage.name, 1, 1, made.verdict.value)
     recorded, now = stable(body), stable(filed(made))
-    found = list(differences(recorded, now))
-    told = found[:_TOLD] + ([f"and {len(found) - _TOLD} more"] if len(found) > _TOLD else [])
+    found = _told(recorded, now)
+    told = found[:_MOST] + ([f"and {len(found) - _MOST} more"] if len(found) > _MOST else [])
     return {
         "stage": stage.name,
         "kind": stage.kind,
@@ -279,4 +266,4 @@ def _environment(state: Update, now: Environment) -> list[str]:
     """Say what of code, machine and libraries is another than it was."""
     training = state.get(Training)
     then = (training and training.environment) or state.request.environment
-    return list(differences(encode(then), encode(now))) if then else ["not recorded then"]
+    return _told(encode(then), encode(now)) if then else ["not recorded then"]

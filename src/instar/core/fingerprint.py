@@ -39,13 +39,13 @@ def fingerprint(weights: bytes) -> Fingerprint:
         weights: A safetensors file.
     Raises:
         NoFingerprint: the bytes are something else.
+    Source:
+        RFC 6962, section 2.1, for the tree; the safetensors format, version 0.4.
     Example:
         >>> head = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
         >>> found = fingerprint(len(head).to_bytes(8, "little") + head + bytes(4))
         >>> [(tensor.name, tensor.dtype, tensor.shape) for tensor in found.tensors]
         [('w', 'F32', (1,))]
-    Source:
-        RFC 6962, section 2.1, for the tree; the safetensors format, version 0.4.
     """
     size = int.from_bytes(weights[:_LENGTH], "little")
     values = memoryview(weights)[_LENGTH + size :]

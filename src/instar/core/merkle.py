@@ -16,13 +16,13 @@ def root(items: Sequence[bytes]) -> str:
 
     Args:
         items: What the leaves hold; their number and order count.
+    Source:
+        RFC 6962, section 2.1.
     Example:
         >>> root([b"a", b"b"]) == root([b"b", b"a"])
         False
         >>> root([])[:14]
         'sha256:e3b0c44'
-    Source:
-        RFC 6962, section 2.1.
     """
     return PREFIX + _tree(items).hex()
 
