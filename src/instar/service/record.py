@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from instar.ledger.journal import Entry, Journal
 
 CROWNING = ("adoption", "promotion", "rollback")
-_BACK = re.compile(r"champion(?:~(\d+))?")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_BACK = re.compile(r"champion(?:~([0-9]{1,6}))?")
 
 
 class NothingNamed(InputError):
@@ -130,7 +131,7 @@ def show(journal: Journal, model: str, word: str) -> dict[str, Any]:
     Raises:
         NothingNamed: the word names nothing.
     """
-    if word.isdecimal():
+    if _NUMBER.fullmatch(word):
         found = journal.entries(model=model, after=int(word) - 1, limit=1)
         if not found or found[0].seq != int(word):
             raise NothingNamed(word)
