@@ -38,7 +38,11 @@ policy:
   plan: {strategy: full}
   train: {full_epochs: 3, patience: 3, batch: 16, checkpoint_s: 0}
   package: {int8: never}
-  validate: {attack: {rows: 20, steps: 2}, flips: {max: 1, old_max: 1}, suspicious_gain: 0.9}
+  validate:
+    attack: {rows: 20, steps: 2}
+    flips: {max: 1, old_max: 1}
+    suspicious_gain: 0.9
+    latency_ms: 10000
   run: {owners: {train: dora}}
 """
 NETS = """\

@@ -183,8 +183,8 @@ def stable(body: Any) -> Any:
 
 
 def _told(recorded: Any, again: Any) -> list[str]:
-    """Say where two JSON values differ, leaf by leaf."""
-    found = differences(recorded, again)
+    """Say where two JSON values differ, what stands for the whole before what it is made of."""
+    found = sorted(differences(recorded, again), key=lambda at: at[0].count("."))
     return [f"{place}: {_short(one)}, now {_short(other)}" for place, one, other in found]
 
 
