@@ -11,7 +11,7 @@ from instar.core.data import Snapshot
 from instar.core.differences import differences
 from instar.core.errors import UnknownName
 from instar.core.fingerprint import fingerprint
-from instar.core.records import Fingerprint, ModelVersion, Request, Training
+from instar.core.records import Environment, Fingerprint, ModelVersion, Request, Training
 from instar.service.record import named
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def diff(
         "training": _rows(first.how, second.how),
         "policy": _policies(first, second),
         "metrics": _metrics(one.metrics, other.metrics),
-        "code": _rows(first.code, second.code),
+        "code": _code(first, second),
     }
 
 
@@ -75,7 +75,7 @@ class _Side:
         asked, learnt = bodies.get("request"), bodies.get("training")
         self.request = decode(Request, asked.body) if asked else None
         self.training = decode(Training, learnt.body) if learnt else None
-        self._code = ((learnt or made).work or {}).get("code")
+        self.code = ((learnt or made).work or {}).get("code")
 
     @property
     def prints(self) -> Fingerprint:
@@ -91,13 +91,9 @@ class _Side:
         return known
 
     @property
-    def code(self) -> dict[str, Any]:
-        """Code, machine and libraries, as far as they were recorded."""
-        where = self.training.environment if self.training else None
-        if where is not None:
-            return dict(encode(where))
-        known = self._code or {}
-        return {"instar": known.get("version"), "source": known.get("source")}
+    def where(self) -> Environment | None:
+        """Code, machine and libraries of the training; an adoption trained nothing."""
+        return self.training.environment if self.training else None
 
     @property
     def policy(self) -> dict[str, Any] | None:
@@ -184,6 +180,15 @@ def _by_name(version: ModelVersion) -> dict[str, Any]:
 def _rows(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = differences(dict(one), dict(other))
     return [{"what": place, "from": left, "to": right} for place, left, right in found]
+
+
+def _code(first: _Side, second: _Side) -> list[dict[str, Any]] | None:
+    """List what of code, machine and libraries differs, as far as both have it recorded."""
+    if first.where is not None and second.where is not None:
+        return _rows(encode(first.where), encode(second.where))
+    if first.code is None or second.code is None:
+        return None
+    return _rows(first.code, second.code)
 
 
 def _policies(first: _Side, second: _Side) -> list[dict[str, Any]] | None:
