@@ -11,6 +11,7 @@ import pytest
 
 from instar import pipeline
 from instar.core.codec import encode
+from instar.core.digest import digest_bytes, digest_json
 from instar.core.errors import BackendError, Interrupted
 from instar.core.finding import Verdict
 from instar.core.policy import (
@@ -21,11 +22,11 @@ from instar.core.policy import (
     StepRule,
     TrainPolicy,
 )
-from instar.core.records import Bundle, Phase, Plan, Training, Validation, VoteKind
+from instar.core.records import Bundle, Network, Phase, Plan, Training, Validation, VoteKind
 from instar.core.tools import Route, Tools
 from instar.core.update import State, replay
 from instar.ledger.journal import LostLease, SqliteJournal
-from instar.pipeline import ApprovalVoid, OutOfMemory, Overtaken, Quarantined, Runner
+from instar.pipeline import ApprovalVoid, NetworkChanged, OutOfMemory, Overtaken, Quarantined, Runner
 from instar.testing.tools import FakeClock, fake_tools
 from instar.testing.traffic import Behaviour, FakeTraffic
 from tests.service import line
@@ -631,3 +632,67 @@ def test_stages_are_filed_under_the_records_they_make() -> None:
     made = {stage.name: (stage.makes, stage.kind) for stage in pipeline.STAGES}
     assert made["package"] == (Bundle, "bundle")
     assert made["train"] == (Training, "training")
+
+
+# What made a record.
+
+
+def test_release_and_promotion_say_what_they_are_made_of(
+    approved: SqliteJournal, tmp_path: Path
+) -> None:
+    release(approved, tmp_path, gateway())
+    found = approved.entries(update="u0001")
+    bodies = {entry.kind: digest_json(entry.body) for entry in found}
+    moves = [entry for entry in found if entry.kind == "release"]
+    last = [digest_json(None), *(digest_json(entry.body) for entry in moves)]
+    for entry, before in zip(moves, last, strict=False):
+        assert entry.work is not None
+        assert entry.work["inputs"]["last"] == before
+        assert entry.work["inputs"]["approval"] == bodies["approval"]
+    (promotion,) = approved.entries(kind="promotion", update="u0001")
+    assert promotion.work is not None
+    assert promotion.work["output"] == digest_json(promotion.body)
+    for name in ("request", "admission", "training", "bundle", "validation"):
+        assert promotion.work["inputs"][name] == bodies[name]
+
+
+def test_votes_that_a_stage_saw_are_its_inputs(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    line.file(journal, YES)
+    runner(journal, tmp_path).run("u0001")
+    votes = [entry.body for entry in journal.entries(kind="vote")]
+    (approval,) = journal.entries(kind="approval")
+    assert approval.work is not None
+    assert approval.work["inputs"]["votes"] == digest_json(votes)
+
+
+def test_owner_of_a_stage_is_who_the_policy_names(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    policy = replace(POLICY, run=RunPolicy(owners={"train": "dora"}))
+    runner(journal, tmp_path, policy=policy).run("u0001")
+    owners = {e.kind: e.work["owner"] for e in journal.entries(update="u0001") if e.work}
+    assert (owners["training"], owners["plan"]) == ("dora", "alice")
+
+
+@pytest.mark.parametrize("now", ["x = 2", None], ids=["changed", "gone"])
+def test_network_that_is_another_by_now_is_not_run(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages, now: str | None
+) -> None:
+    first = runner(journal, tmp_path)
+    file = first.tools.project / "nets.py"
+    file.write_text("x = 1")
+    network = Network(build="nets:build", source=digest_bytes(b"x = 1"))
+    asked = replace(line.REQUEST, update="u0002", network=network)
+    journal.append("request", encode(asked), update="u0002", model="demand", actor="alice")
+    stages.makes[Training] = Crash()
+    with pytest.raises(Crash):
+        first.run("u0002")
+    stages.makes[Training] = line.TRAINING
+    file.unlink() if now is None else file.write_text(now)
+    with pytest.raises(NetworkChanged, match="instar resume u0002"):
+        first.run("u0002")
+    assert stages.ran.count("train") == 1
+    file.write_text("x = 1")
+    assert first.run("u0002").state is State.WAITING

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from instar import __version__
+from instar import __version__, provenance
 from instar.core.clock import LedgerClock
-from instar.core.codec import encode
+from instar.core.codec import encode, filed
 from instar.core.crash import crashpoint
 from instar.core.digest import digest_json
 from instar.core.errors import BackendError, InputError, Interrupted
@@ -44,7 +44,9 @@ from instar.core.records import (
 from instar.core.tools import Tools
 from instar.core.update import KINDS, Update, replay
 from instar.ledger.journal import Entry, Hold, Journal, TakenKey
+from instar.ledger.versions import made as entry_of
 from instar.ledger.versions import version
+from instar.ledger.work import work
 from instar.stages.admit import admit
 from instar.stages.approve import approve
 from instar.stages.package import package
@@ -98,6 +100,12 @@ def last_of(record: type) -> Any:
     return record | None
 
 
+_MADE_OF = {
+    name: hint for name, hint in typing.get_type_hints(successor).items() if name != "return"
+}
+"""What a promoted version is made of."""
+
+
 class Runner:
     """Carry one update from where the ledger says it stands to where it must stop.
 
@@ -118,6 +126,7 @@ class Runner:
         self.journal, self.policy, self.tools = journal, policy, tools
         self.actor, self.epoch = actor, epoch
         self._guard = guard
+        self._attempts: dict[str, int] = {}
         self._dated = 0.0
 
     def update(self, update: str) -> Update:
@@ -152,7 +161,7 @@ class Runner:
                 raise Interrupted(f"before {stage.name}")
             if stage.name == "release":
                 self._release(stage, state)
-            elif not _settled(stage, state):
+            elif not _filed(stage, state):
                 self._once(stage, state)
         return self.update(update)
 
@@ -174,6 +183,10 @@ class Runner:
         tools = replace(self.tools, scratch=scratch, clock=clock)
         return stage.run(**inputs, policy=getattr(self.policy, stage.name), tools=tools)
 
+    def again(self, stage: Stage, state: Update) -> Any:
+        """Run a stage once more on the inputs that are recorded; nothing is filed."""
+        return self._call(stage, self._inputs(stage, state), self.tools.scratch / stage.name)
+
     def _once(self, stage: Stage, state: Update) -> None:
         """Run a stage, unless its record is there: a reply may have been lost, not the record."""
         inputs = self._inputs(stage, state)
@@ -184,9 +197,10 @@ class Runner:
                 raise TakenKey(key, there)
             said = str(there.body["verdict"])
         else:
+            self._own_code(stage, state.request)
             self.tools.progress(stage.name, note="begins")
             record = self._attempt(stage, inputs, scratch, key, state.request)
-            self._append(stage.kind, record, state.request, key)
+            self._append(stage, record, state, key)
             said = record.verdict.value
         crashpoint(f"scratch.{stage.name}")
         shutil.rmtree(scratch, ignore_errors=True)
@@ -203,6 +217,7 @@ class Runner:
         """
         allowed = self.policy.run.attempts
         attempt = self.journal.attempt(key, model=request.model, epoch=self.epoch)
+        self._attempts[key] = attempt.number
         if attempt.number > allowed:
             raise Quarantined(stage.name, attempt.number - 1, attempt.before)
         if attempt.number > 1:
@@ -261,16 +276,52 @@ class Runner:
             self._note(reason, state.request, key)
             self.tools.progress("clock", note=reason)
 
-    def _append(self, kind: str, record: Any, request: Request, key: str | None) -> Entry:
+    def _append(self, stage: Stage, record: Any, state: Update, key: str | None) -> Entry:
+        body = filed(record)
         return self.journal.append(
-            kind,
-            encode(record),
-            update=request.update,
-            model=request.model,
+            stage.kind,
+            body,
+            update=state.request.update,
+            model=state.request.model,
             actor=self.actor,
             key=key,
             epoch=self.epoch,
+            work=self._work(stage.name, stage.needs, body, state, self._attempts.get(key or "")),
         )
+
+    def _work(
+        self,
+        stage: str,
+        needs: Mapping[str, Any],
+        body: Mapping[str, Any],
+        state: Update,
+        attempt: int | None = None,
+    ) -> dict[str, Any]:
+        """Say what made a record: its inputs by the digests of the entries that hold them."""
+        request = state.request
+        entries = self.journal.entries(update=request.update)
+        bodies: dict[Any, Any] = {KINDS[e.kind]: e.body for e in entries if e.kind in KINDS}
+        bodies |= {last_of(record): body for record, body in bodies.items()}
+        bodies[ModelVersion] = entry_of(self.journal, request.model, request.champion).body
+        votes = [entry.body for entry in entries if entry.kind == "vote"]
+        bodies[Votes] = votes[: len(state.votes)]  # people may have spoken since
+        return work(
+            stage,
+            body,
+            owner=self.policy.run.owners.get(stage, request.by),
+            inputs={name: digest_json(bodies.get(hint)) for name, hint in needs.items()},
+            policy=digest_json(encode(getattr(self.policy, stage))),
+            code=provenance.code(),
+            attempt=attempt,
+        )
+
+    def _own_code(self, stage: Stage, request: Request) -> None:
+        """See that the function of the network is the one that the update was asked for with."""
+        network = request.network
+        if stage.name == "approve" or network.build is None:
+            return
+        if provenance.module(network.build, self.tools.project) != network.source:
+            raise NetworkChanged(request.update, network.build)
 
     def _release(self, stage: Stage, state: Update) -> None:
         """Tick until the release has ended; file every move, not every look."""
@@ -287,7 +338,7 @@ class Runner:
             now: Release = self._call(stage, self._inputs(stage, state), scratch)
             if moved(last, now):
                 key = f"release:{state.request.update}:{len(state.releases) + 1}"
-                self._append(stage.kind, now, state.request, key)
+                self._append(stage, now, state, key)
             ended = now.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
             self.tools.progress("release", ended, ended, f"{now.phase.value}: {now.reason}")
             state = self.update(state.request.update)
@@ -334,17 +385,19 @@ class Runner:
             state.records[Validation],
         )
         hold_s = self.policy.release.hold_s
+        body = filed(made)
         self.journal.promote(
             request.model,
             expect=self._reigning(request).seq,
             kind="promotion",
-            body=encode(made),
+            body=body,
             update=request.update,
             actor=self.actor,
             epoch=self.epoch,
             # An approval is of one update, and an update is promoted once: this key spends it.
             key=f"promotion:{request.update}",
             hold=Hold(hold_s, *self.tools.clock.boot()) if hold_s else None,
+            work=self._work("release", _MADE_OF, body, state),
         )
 
 
@@ -360,7 +413,7 @@ def may_follow(before: Stage | None, stage: Stage, state: Update) -> bool:
     return bool(record.verdict is Verdict.PASS)
 
 
-def _settled(stage: Stage, state: Update) -> bool:
+def _filed(stage: Stage, state: Update) -> bool:
     record = state.records.get(stage.makes)
     if isinstance(record, Approval) and record.votes != state.votes:
         return False  # somebody spoke since
@@ -433,6 +486,23 @@ def is_memory(error: BaseException) -> bool:
     said = str(error).lower()
     words = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
     return isinstance(error, MemoryError) or any(word in said for word in words)
+
+
+class NetworkChanged(InputError):
+    """Refuse to run another network than the one that the update was asked for with.
+
+    The update stays open: it goes on as soon as the file is what it was.
+    """
+
+    code = "update.network_changed"
+
+    def __init__(self, update: str, build: str) -> None:
+        super().__init__(
+            f"`{build}` as it was when {update} was asked for",
+            "another content of its file",
+            f"restore the file and run `instar resume {update}`, or withdraw the update: "
+            f"`instar abort {update} --reason TEXT`",
+        )
 
 
 class Overtaken(InputError):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from instar.cli import audit
+from instar.cli import audit, diff, doctor, entry, history, reproduce
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
 
@@ -31,6 +31,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+app.command("doctor")(doctor.command)
 
 
 @app.command()
@@ -204,12 +207,10 @@ def status(
     show.result(space.status(), json, show.status)
 
 
-@app.command()
-def history(root: Root = HERE, json: Json = False) -> None:
-    """List the ledger's entries, oldest first."""
-    from instar.cli import show
-
-    show.result({"entries": workspace(root).history()}, json, show.history)
+app.command("history")(history.command)
+app.command("show")(entry.command)
+app.command("diff")(diff.command)
+app.command("reproduce")(reproduce.command)
 
 
 @app.command()

@@ -339,9 +339,65 @@ class Workspace:
         """Say where an update stands."""
         return describe(update, self.state(update))
 
-    def history(self) -> list[Entry]:
-        """List the ledger's entries of this model line, oldest first."""
-        return self.journal.entries(model=self.project.model)
+    def history(
+        self,
+        *,
+        update: str | None = None,
+        kind: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> list[Entry]:
+        """List the ledger's entries of this model line, oldest first; see `record.select`."""
+        from instar.service.record import select
+
+        entries = self.journal.entries(model=self.project.model)
+        return select(entries, update=update, kind=kind, since=since, until=until)
+
+    def champion_on(self, day: str) -> dict[str, Any]:
+        """Say which version was champion at the end of a day, in UTC."""
+        from instar.service.record import on
+
+        return on(self.journal.entries(model=self.project.model), day)
+
+    def show(self, word: str) -> dict[str, Any]:
+        """Say everything about an entry, an update or a version; see `record.show`."""
+        from instar.service.record import show
+
+        return show(self.journal, self.project.model, word)
+
+    def diff(
+        self, one: str, other: str, *, layer: str | None = None, tell: Tell | None = None
+    ) -> dict[str, Any]:
+        """Say what changed from one version to another; see `diff.diff`."""
+        from instar.ledger.stores import open_artifacts
+        from instar.service.diff import diff
+
+        def measure(before: str, after: str) -> list[dict[str, Any]]:
+            return list(self._work("changes", tell, before=before, after=after)["changes"])
+
+        return diff(
+            self.journal,
+            open_artifacts(self.home, self.project.store),
+            self.project.model,
+            (one, other),
+            layer=layer,
+            measure=measure,
+        )
+
+    def reproduce(self, update: str, *, tell: Tell | None = None) -> dict[str, Any]:
+        """Run an update again, up to its bundle, and hold what comes out against the record.
+
+        Raises:
+            GoneArtifacts: something that it was made from is not in the store any more.
+        """
+        self.state(update)
+        return self._work("reproduce", tell, update=update)
+
+    def doctor(self) -> list[dict[str, Any]]:
+        """Examine machine, libraries and stores; works where there is no ledger, nor a policy."""
+        from instar.service.doctor import examine
+
+        return [finding._asdict() for finding in examine(self.root, self._overrides())]
 
     def audit(self, *, deep: bool = False) -> dict[str, Any]:
         """Verify the whole ledger; no problems means that every entry is as it was written."""

@@ -16,17 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from instar import intake
-from instar.core.codec import decode, encode
-from instar.core.digest import in_order
+from instar import intake, provenance, retrace
+from instar.core.codec import decode, encode, filed
+from instar.core.digest import digest_json, in_order
 from instar.core.errors import BackendError, InputError, InstarError, Interrupted
 from instar.core.finding import Verdict
 from instar.core.policy import Policy
 from instar.core.records import ModelVersion, Phase, Release, Watch
 from instar.core.update import Update
 from instar.ledger.stores import begun
+from instar.ledger.versions import made as entry_of
 from instar.ledger.versions import version
-from instar.pipeline import ApprovalVoid, OutOfMemory, Quarantined, Runner
+from instar.ledger.work import work as made_by
+from instar.pipeline import ApprovalVoid, NetworkChanged, OutOfMemory, Quarantined, Runner
 from instar.serving import routefile
 from instar.serving.client import GatewaySilent, GatewayTraffic
 from instar.serving.settle import Gap, settle
@@ -118,15 +120,25 @@ def adopt(
         preprocessing=Path(preprocessing) if preprocessing else None,
         version=version_name(work.tools.clock.now(), ()),
     )
+    body = filed(made)
+    given = {"weights": made.weights, "train": made.train[0].digest}
     with work.lease() as epoch:
         work.journal.promote(
             work.project.model,
             expect=None,
             kind="adoption",
-            body=encode(made),
+            body=body,
             update=None,
             actor=work.by,
             epoch=epoch,
+            work=made_by(
+                "adopt",
+                body,
+                owner=work.by,
+                inputs={**given, "holdout": made.holdout[0].digest},
+                policy=work.project.digest,
+                code=provenance.code(),
+            ),
         )
     settled(work)
     return taken_over(made)
@@ -211,14 +223,25 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
             by=work.by,
             policy=policy,
             seed=seed,
+            environment=provenance.environment(work.root),
         )
+        body = filed(request)
+        known = entry_of(work.journal, request.model, champion.name)
         work.journal.append(
             "request",
-            encode(request),
+            body,
             update=name,
             model=request.model,
             actor=work.by,
             epoch=epoch,
+            work=made_by(
+                "request",
+                body,
+                owner=work.by,
+                inputs={"champion": digest_json(known.body), "fresh": found.fresh.digest},
+                policy=policy,
+                code=provenance.code(),
+            ),
         )
         carry(work, name, epoch, until="approve")
     return {"update": name, "interrupted": work.interrupted}
@@ -266,6 +289,16 @@ def look(work: Work) -> dict[str, Any]:
     return {"watch": encode(found)}
 
 
+def reproduce(work: Work, *, update: str) -> dict[str, Any]:
+    """Run an update again, and hold what comes out against the record."""
+    return retrace.reproduce(work.journal, update, work.tools, by=work.by)
+
+
+def changes(work: Work, *, before: str, after: str) -> dict[str, Any]:
+    """Measure how far the weights of two versions are apart, tensor by tensor."""
+    return {"changes": encode(retrace.changes(work.tools.artifacts, before, after))}
+
+
 def version_names(work: Work) -> Iterator[str]:
     """Name every version that this model line ever packaged."""
     for kind, field in (("adoption", "name"), ("bundle", "version")):
@@ -291,7 +324,8 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         work.interrupted = error.got
         return runner.update(name)
     except Exception as error:
-        if isinstance(error, BackendError | ApprovalVoid) and not isinstance(error, FINAL):
+        passing = BackendError | ApprovalVoid | NetworkChanged
+        if isinstance(error, passing) and not isinstance(error, FINAL):
             raise  # it says nothing of the candidate: the update stays open
         reason = (
             str(error) if isinstance(error, InstarError) else f"{type(error).__name__}: {error}"
@@ -346,4 +380,6 @@ TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "resume": resume,
     "release": release,
     "watch": look,
+    "reproduce": reproduce,
+    "changes": changes,
 }
