@@ -46,7 +46,7 @@ def work(tmp_path: Path) -> Iterator[Work]:
 def over(folder: Path, by: str = "alice") -> Work:
     project = read(folder / "instar.yaml", overrides={})
     artifacts = DirectoryArtifacts(folder / ".instar" / "artifacts")
-    clock = FakeClock(at=time.time() + 1)  # the ledger's own writer dates by the real clock
+    clock = FakeClock(at=time.time() + 3600)  # never behind the dates that the ledger writes
     tools = replace(fake_tools(folder), artifacts=artifacts, clock=clock)
     return Work(folder, project, tools, by)
 

@@ -203,7 +203,7 @@ class Runner:
             self._append(stage, record, state, key)
             said = record.verdict.value
         crashpoint(f"scratch.{stage.name}")
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)  # what stays costs space: the record is made
         self.tools.progress(stage.name, 1, 1, said)
 
     def _attempt(

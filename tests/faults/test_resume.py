@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from instar.ledger.safedir import SafeDir
 from instar.stages.train import checkpoint
 from instar.stages.train.checkpoint import BEFORE, NAME
 
@@ -25,6 +26,7 @@ from torch import nn
 from torch.nn import functional
 from instar.core.clock import SystemClock
 from instar.core.errors import Interrupted
+from instar.ledger.safedir import SafeDir
 from instar.stages.train import loop
 from instar.stages.train.optimizers import adamw
 from instar.stages.train.rows import Rows
@@ -54,7 +56,7 @@ def train(folder, every_s, how, at):
         metric=lambda out, labels: float(((out > 0) == (labels.numpy() > 0.5)).mean()), lr=0.02,
         batch=16, epochs=8, replay_ratio=0.5, weight_decay=0.01, patience=6, clip=1.0, seed=3,
     )
-    keeper = loop.Keeper(Path(folder), "key", SystemClock(), every_s, Pulse(how, at))
+    keeper = loop.Keeper(SafeDir(Path(folder)), "key", SystemClock(), every_s, Pulse(how, at))
     groups = [loop.Group(list(net.parameters()))]
     try:
         run = loop.fit(net, rows(150, 0), 100, rows(60, 9), course, groups=groups, keeper=keeper,
@@ -116,7 +118,7 @@ def undisturbed(train: Trainer, tmp_path_factory: pytest.TempPathFactory) -> Map
 
 def state(folder: Path) -> Mapping[str, Any]:
     """Everything in the last checkpoint, tensors as their bytes."""
-    found, _ = checkpoint.load(folder, "key")
+    found, _ = checkpoint.load(SafeDir(folder), "key")
     assert found
     tensors = {name: tensor.numpy().tobytes() for name, tensor in found.tensors.items()}
     return {**tensors, **found.plain}
