@@ -171,7 +171,8 @@ MUTATIONS = (
         "ledger/sql.py",
         "            connection.execute(\n"
         "                outbox.insert().values(\n"
-        "                    seq=entry.seq, kind=kind, body=rows.text(entry.body), delivered=False\n"
+        "                    seq=entry.seq, kind=kind, "
+        "body=rows.text(entry.body), delivered=False\n"
         "                )\n"
         "            )\n",
         "",
@@ -373,8 +374,8 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def tests_pass(folder: Path, tests: tuple[str, ...]) -> int:
-    """Run tests against a copy; return the exit code of pytest, LATE where they hang."""
+def tested(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+    """Run tests against a copy; return the exit code of pytest, LATE where they hang, and words."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", *tests]
     paths = {"PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -382,14 +383,15 @@ def tests_pass(folder: Path, tests: tuple[str, ...]) -> int:
             command,
             cwd=folder,
             env=os.environ | paths,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             timeout=LIMIT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return LATE
-    return done.returncode
+        return LATE, ""
+    return done.returncode, done.stdout
 
 
 def tried(mutation: Mutation, folder: Path) -> Outcome:
@@ -402,7 +404,7 @@ def tried(mutation: Mutation, folder: Path) -> Outcome:
         return Outcome(mutation, said, 0.0)
     file.write_text(source.replace(mutation.text, mutation.instead), "utf-8")
     try:
-        code = tests_pass(folder, mutation.tests)
+        code, _ = tested(folder, mutation.tests)
     finally:
         file.write_text(source, "utf-8")
     said = {FAILED: "caught", PASSED: "SURVIVED"}.get(code, f"pytest ended with {code}")
@@ -413,8 +415,9 @@ def outcomes(chosen: list[Mutation], scratch: Path) -> Iterator[Outcome]:
     """Try mutations side by side, each worker in a copy of its own."""
     free = [copied(scratch / str(number)) for number in range(AT_ONCE)]
     tests = tuple(dict.fromkeys(test for mutation in chosen for test in mutation.tests))
-    if (code := tests_pass(free[0], tests)) != PASSED:
-        sys.exit(f"the tests do not pass as things are: pytest ended with {code}")
+    code, said = tested(free[0], tests)
+    if code != PASSED:
+        sys.exit(f"the tests do not pass as things are: pytest ended with {code}\n{said}")
 
     def one(mutation: Mutation) -> Outcome:
         folder = free.pop()
