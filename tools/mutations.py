@@ -35,6 +35,8 @@ LATE = 124
 STORE = "tests/ledger/test_artifacts.py"
 FOLDER = "tests/ledger/test_safedir.py"
 SQLITE = "tests/ledger/test_sqlite.py"
+AUDIT = "tests/faults/test_audit.py"
+NOTES = "tests/ledger/test_checkpoints.py"
 VOTES = "tests/stages/approve/test_approve.py"
 BUNDLE = "tests/bundle/test_format.py"
 TRAINING = "tests/stages/train/test_checkpoint.py"
@@ -213,17 +215,69 @@ MUTATIONS = (
         "            if False:",
         SQLITE,
     ),
-    of("link to the entry before", "ledger/chain.py", "entry.prev != prev:", "False:", SQLITE),
-    of("numbers without gaps", "ledger/chain.py", "if entry.seq != seq + 1:", "if False:", SQLITE),
-    of("seal in the audit", "ledger/chain.py", "entry.seal() != entry.hash:", "False:", SQLITE),
-    of("pointer in the audit", "ledger/chain.py", "if points != should:", "if False:", SQLITE),
+    of(
+        "link to the entry before", "ledger/chain.py", "elif before != prev:", "elif False:", SQLITE
+    ),
+    of("numbers without gaps", "ledger/chain.py", "if here != seq + 1:", "if False:", SQLITE),
+    of("seal in the audit", "ledger/chain.py", "if rows.seal(row) != stored or", "if", SQLITE),
     of(
         "seal of every entry that is read",
         "ledger/rows.py",
-        "if made.seal() != made.hash:",
-        "if False:",
+        "if seal(found) != made.hash or",
+        "if",
         SQLITE,
     ),
+    of(
+        "root of a checkpoint in the audit",
+        "ledger/chain.py",
+        "if mark.size == seq and frontier.root() == mark.root:",
+        "if mark.size == seq:",
+        AUDIT,
+    ),
+    of(
+        "signature of a checkpoint in the audit",
+        "ledger/checkpoints.py",
+        '            return "there is no key to verify it with"\n'
+        "        notes.verify(note, self.public)\n",
+        '            return "there is no key to verify it with"\n',
+        AUDIT,
+    ),
+    of(
+        "end that is known of in the audit",
+        "ledger/chain.py",
+        "    yield from _beyond(seq, mark, ahead)\n",
+        "",
+        AUDIT,
+    ),
+    of(
+        "checkpoint beside the database at opening",
+        "ledger/checkpoints.py",
+        "        if length < note.size:\n",
+        "        if False:\n",
+        NOTES,
+    ),
+    of(
+        "other entries than at the checkpoint at opening",
+        "ledger/checkpoints.py",
+        "if _root(connection, note.size) != note.root:",
+        "if False:",
+        NOTES,
+    ),
+    of(
+        "seals that a checkpoint goes over",
+        "ledger/checkpoints.py",
+        "if (row[0], row[10], row[11]) != (frontier.size + 1, prev, rows.seal(row)):",
+        "if False:",
+        NOTES,
+    ),
+    of(
+        "checkpoint at every champion",
+        "ledger/checkpoints.py",
+        "            or entry.kind in CROWNING\n",
+        "",
+        NOTES,
+    ),
+    of("pointer in the audit", "ledger/chain.py", "if points != should:", "if False:", SQLITE),
     of("synchronous=FULL", "ledger/sqlite.py", '"synchronous=FULL"', '"synchronous=OFF"', SQLITE),
     of("no memory mapping", "ledger/sqlite.py", '"mmap_size=0"', '"mmap_size=1000000"', SQLITE),
     of("no WAL where it is lost", "ledger/sqlite.py", "(3, 51, 3)\n", "(3, 7, 0)\n", SQLITE),
@@ -270,11 +324,21 @@ MUTATIONS = (
         "    return len(list(meant))",
         VOTES,
     ),
+    *(
+        of(
+            f"{what} that an approval binds",
+            "stages/release/__init__.py",
+            f'        "{what}": (approval.{what}, ',
+            f'        "{what}": (0, 0) or (',
+            RELEASE,
+        )
+        for what in ("bundle", "validation", "policy")
+    ),
     of(
-        "approval of this very bundle",
+        "end of an approval",
         "stages/release/__init__.py",
-        " or approval.bundle != bundle.manifest:",
-        ":",
+        "if last is None and (approval.expires_at or math.inf) < tools.clock.now():",
+        "if False:",
         RELEASE,
     ),
     # Bundles and checkpoints.
