@@ -35,6 +35,8 @@ LATE = 124
 STORE = "tests/ledger/test_artifacts.py"
 FOLDER = "tests/ledger/test_safedir.py"
 SQLITE = "tests/ledger/test_sqlite.py"
+AUDIT = "tests/faults/test_audit.py"
+NOTES = "tests/ledger/test_checkpoints.py"
 VOTES = "tests/stages/approve/test_approve.py"
 BUNDLE = "tests/bundle/test_format.py"
 TRAINING = "tests/stages/train/test_checkpoint.py"
@@ -171,7 +173,8 @@ MUTATIONS = (
         "ledger/sql.py",
         "            connection.execute(\n"
         "                outbox.insert().values(\n"
-        "                    seq=entry.seq, kind=kind, body=rows.text(entry.body), delivered=False\n"
+        "                    seq=entry.seq, kind=kind, "
+        "body=rows.text(entry.body), delivered=False\n"
         "                )\n"
         "            )\n",
         "",
@@ -212,17 +215,69 @@ MUTATIONS = (
         "            if False:",
         SQLITE,
     ),
-    of("link to the entry before", "ledger/chain.py", "entry.prev != prev:", "False:", SQLITE),
-    of("numbers without gaps", "ledger/chain.py", "if entry.seq != seq + 1:", "if False:", SQLITE),
-    of("seal in the audit", "ledger/chain.py", "entry.seal() != entry.hash:", "False:", SQLITE),
-    of("pointer in the audit", "ledger/chain.py", "if points != should:", "if False:", SQLITE),
+    of(
+        "link to the entry before", "ledger/chain.py", "elif before != prev:", "elif False:", SQLITE
+    ),
+    of("numbers without gaps", "ledger/chain.py", "if here != seq + 1:", "if False:", SQLITE),
+    of("seal in the audit", "ledger/chain.py", "if rows.seal(row) != stored or", "if", SQLITE),
     of(
         "seal of every entry that is read",
         "ledger/rows.py",
-        "if made.seal() != made.hash:",
-        "if False:",
+        "if seal(found) != made.hash or",
+        "if",
         SQLITE,
     ),
+    of(
+        "root of a checkpoint in the audit",
+        "ledger/chain.py",
+        "if mark.size == seq and frontier.root() == mark.root:",
+        "if mark.size == seq:",
+        AUDIT,
+    ),
+    of(
+        "signature of a checkpoint in the audit",
+        "ledger/checkpoints.py",
+        '            return "there is no key to verify it with"\n'
+        "        notes.verify(note, self.public)\n",
+        '            return "there is no key to verify it with"\n',
+        AUDIT,
+    ),
+    of(
+        "end that is known of in the audit",
+        "ledger/chain.py",
+        "    yield from _beyond(seq, mark, ahead)\n",
+        "",
+        AUDIT,
+    ),
+    of(
+        "checkpoint beside the database at opening",
+        "ledger/checkpoints.py",
+        "        if length < note.size:\n",
+        "        if False:\n",
+        NOTES,
+    ),
+    of(
+        "other entries than at the checkpoint at opening",
+        "ledger/checkpoints.py",
+        "if _root(connection, note.size) != note.root:",
+        "if False:",
+        NOTES,
+    ),
+    of(
+        "seals that a checkpoint goes over",
+        "ledger/checkpoints.py",
+        "if (row[0], row[10], row[11]) != (frontier.size + 1, prev, rows.seal(row)):",
+        "if False:",
+        NOTES,
+    ),
+    of(
+        "checkpoint at every champion",
+        "ledger/checkpoints.py",
+        "            or entry.kind in CROWNING\n",
+        "",
+        NOTES,
+    ),
+    of("pointer in the audit", "ledger/chain.py", "if points != should:", "if False:", SQLITE),
     of("synchronous=FULL", "ledger/sqlite.py", '"synchronous=FULL"', '"synchronous=OFF"', SQLITE),
     of("no memory mapping", "ledger/sqlite.py", '"mmap_size=0"', '"mmap_size=1000000"', SQLITE),
     of("no WAL where it is lost", "ledger/sqlite.py", "(3, 51, 3)\n", "(3, 7, 0)\n", SQLITE),
@@ -269,11 +324,21 @@ MUTATIONS = (
         "    return len(list(meant))",
         VOTES,
     ),
+    *(
+        of(
+            f"{what} that an approval binds",
+            "stages/release/__init__.py",
+            f'        "{what}": (approval.{what}, ',
+            f'        "{what}": (0, 0) or (',
+            RELEASE,
+        )
+        for what in ("bundle", "validation", "policy")
+    ),
     of(
-        "approval of this very bundle",
+        "end of an approval",
         "stages/release/__init__.py",
-        " or approval.bundle != bundle.manifest:",
-        ":",
+        "if last is None and (approval.expires_at or math.inf) < tools.clock.now():",
+        "if False:",
         RELEASE,
     ),
     # Bundles and checkpoints.
@@ -373,8 +438,8 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def tests_pass(folder: Path, tests: tuple[str, ...]) -> int:
-    """Run tests against a copy; return the exit code of pytest, LATE where they hang."""
+def tested(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+    """Run tests against a copy; return the exit code of pytest, LATE where they hang, and words."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", *tests]
     paths = {"PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -382,14 +447,15 @@ def tests_pass(folder: Path, tests: tuple[str, ...]) -> int:
             command,
             cwd=folder,
             env=os.environ | paths,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             timeout=LIMIT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return LATE
-    return done.returncode
+        return LATE, ""
+    return done.returncode, done.stdout
 
 
 def tried(mutation: Mutation, folder: Path) -> Outcome:
@@ -402,7 +468,7 @@ def tried(mutation: Mutation, folder: Path) -> Outcome:
         return Outcome(mutation, said, 0.0)
     file.write_text(source.replace(mutation.text, mutation.instead), "utf-8")
     try:
-        code = tests_pass(folder, mutation.tests)
+        code, _ = tested(folder, mutation.tests)
     finally:
         file.write_text(source, "utf-8")
     said = {FAILED: "caught", PASSED: "SURVIVED"}.get(code, f"pytest ended with {code}")
@@ -413,8 +479,9 @@ def outcomes(chosen: list[Mutation], scratch: Path) -> Iterator[Outcome]:
     """Try mutations side by side, each worker in a copy of its own."""
     free = [copied(scratch / str(number)) for number in range(AT_ONCE)]
     tests = tuple(dict.fromkeys(test for mutation in chosen for test in mutation.tests))
-    if (code := tests_pass(free[0], tests)) != PASSED:
-        sys.exit(f"the tests do not pass as things are: pytest ended with {code}")
+    code, said = tested(free[0], tests)
+    if code != PASSED:
+        sys.exit(f"the tests do not pass as things are: pytest ended with {code}\n{said}")
 
     def one(mutation: Mutation) -> Outcome:
         folder = free.pop()

@@ -12,6 +12,7 @@ import http.client
 import io
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
 
 import torch
 from safetensors.torch import save_file
@@ -28,8 +30,10 @@ from safetensors.torch import save_file
 from instar.cli import app
 from instar.core.data import InputSpec
 from instar.core.records import Network
+from instar.ledger import stores
 from instar.models.build import build
 from tests import demand
+from tests.servers.postgres import PostgresServer
 
 YAML = """\
 model: demand
@@ -62,6 +66,7 @@ class Store(Protocol):
 
     def setting(self, folder: Path) -> str: ...
     def copy(self, source: Path, target: Path) -> None: ...
+    def forget(self, folder: Path) -> None: ...
 
 
 class Sqlite:
@@ -74,6 +79,37 @@ class Sqlite:
 
     def copy(self, source: Path, target: Path) -> None:
         pass
+
+    def forget(self, folder: Path) -> None:
+        pass
+
+
+class Postgres:
+    """The journal is a database of a server that the tests started; copies are databases, too."""
+
+    name = "postgres"
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+        self.made: dict[Path, str] = {}
+
+    def _database(self, folder: Path) -> str:
+        if folder not in self.made:
+            self.made[folder] = f"j{secrets.token_hex(6)}"
+            self.server.sql(f"CREATE DATABASE {self.made[folder]}")
+        return self.made[folder]
+
+    def setting(self, folder: Path) -> str:
+        return f"postgresql://postgres@/{self._database(folder)}?host={self.server.folder}"
+
+    def copy(self, source: Path, target: Path) -> None:
+        self.made[target] = f"j{secrets.token_hex(6)}"
+        template = self._database(source)
+        self.server.sql(f"CREATE DATABASE {self.made[target]} TEMPLATE {template}")
+
+    def forget(self, folder: Path) -> None:
+        if database := self.made.pop(folder, None):
+            self.server.sql(f"DROP DATABASE {database} WITH (FORCE)")
 
 
 @dataclass(frozen=True)
@@ -129,12 +165,21 @@ class House:
 
     def reads(self, *words: str) -> tuple[int, dict[str, Any]]:
         """Run a command that only reads, here: its exit status and its one JSON object."""
-        out, status = io.StringIO(), 0
-        with contextlib.redirect_stdout(out):
+        out, status, opened = io.StringIO(), 0, []
+        open_journal = stores.open_journal
+
+        def noted(*given: Any) -> Any:
+            opened.append(open_journal(*given))
+            return opened[-1]
+
+        with contextlib.redirect_stdout(out), mock.patch.object(stores, "open_journal", noted):
             try:
                 app([*words, "--root", str(self.folder), "--json"], standalone_mode=False)
             except SystemExit as end:
                 status = int(end.code or 0)
+            finally:
+                for journal in opened:  # a command leaves that to the end of its process
+                    journal.close()
         return status, json.loads(out.getvalue())
 
     def commands(self) -> set[str]:
