@@ -125,9 +125,7 @@ def test_checkpoint_signs_the_merkle_root_of_the_hashes(home: Path, clock: Clock
     assert notes.verify(beside(home), key).root == frontier.root()
 
 
-def test_checkpoint_is_in_the_transaction_of_its_entry(
-    home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_is_in_the_transaction_of_its_entry(home: Path, clock: Clock) -> None:
     with opened(home, clock) as journal:
         first = crown(journal, None)
         with pytest.raises(Exception, match="champion"):
@@ -137,16 +135,15 @@ def test_checkpoint_is_in_the_transaction_of_its_entry(
 
 
 def test_append_is_done_though_the_checkpoint_cannot_be_put_beside_it(
-    home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    home: Path, clock: Clock
 ) -> None:
+    class Full(files.Disk):
+        def rename(self, old: str, new: str, at: int) -> None:
+            raise OSError(28, "No space left on device")
+
     with opened(home, clock) as journal:
         note(journal)
-        with monkeypatch.context() as patch:
-
-            def full(*_: object) -> None:
-                raise OSError(28, "No space left on device")
-
-            patch.setattr(files, "settle", full)
+        with files.using(Full()):
             made = crown(journal, None)
             with pytest.raises(files.StoreFailed):
                 journal.checkpoint()

@@ -23,12 +23,13 @@ from instar.ledger.checkpoints import Checkpoints
 from instar.ledger.entry import Problem
 from instar.ledger.failures import LedgerBusy, LedgerDamaged, LedgerFailed
 from instar.ledger.sql import SqlJournal
-from instar.ledger.tables import tables
+from instar.ledger.tables import entries, tables
 
 # Up to 3.51.2 two connections that write and checkpoint at once can corrupt a database in WAL
 # mode ("WAL-reset", fixed on 2026-03-13).
 WAL_IS_SAFE = (3, 51, 3)
 BUSY_S = 30.0
+_COLUMNS = entries.c.keys()
 SMALL = 100_000  # entries whose indexes are always checked row by row
 
 
@@ -246,7 +247,8 @@ class SqliteJournal(SqlJournal):
         if not connection.in_transaction():
             connection.begin()  # the driver alone would begin none, and see two moments
         last, lenient = 0, driver.text_factory
-        query = "SELECT * FROM entries WHERE seq > ? ORDER BY seq"
+        columns = ", ".join(f'"{name}"' for name in _COLUMNS)  # a migrated table has another order
+        query = f"SELECT {columns} FROM entries WHERE seq > ? ORDER BY seq"  # noqa: S608 - our names
         strict = driver.execute(query, (last,))
         while True:
             driver.text_factory = str
