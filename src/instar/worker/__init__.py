@@ -125,7 +125,7 @@ def adopt(
             kind="adoption",
             body=encode(made),
             update=None,
-            actor=work.by,
+            actor=work.actor,
             epoch=epoch,
         )
     settled(work)
@@ -208,7 +208,7 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
             champion,
             update=name,
             reason=reason,
-            by=work.by,
+            by=work.actor,
             policy=policy,
             seed=seed,
         )
@@ -217,7 +217,7 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
             encode(request),
             update=name,
             model=request.model,
-            actor=work.by,
+            actor=work.actor,
             epoch=epoch,
         )
         carry(work, name, epoch, until="approve")
@@ -261,7 +261,7 @@ def look(work: Work) -> dict[str, Any]:
         encode(found),
         update=champion.update,
         model=work.project.model,
-        actor=work.by,
+        actor=work.actor,
     )
     return {"watch": encode(found)}
 
@@ -283,7 +283,7 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         seed=int(entry.body["seed"]),
         traffic=gateway(work, epoch) if until == "release" else None,
     )
-    runner = Runner(work.journal, policy, tools, actor=work.by, epoch=epoch, guard=work.guard)
+    runner = Runner(work.journal, policy, tools, actor=work.actor, epoch=epoch, guard=work.guard)
     work.runner = runner
     try:
         return runner.run(name, until=until)
@@ -322,7 +322,7 @@ def _fail(work: Work, state: Update, epoch: int, reason: str, error: Exception) 
         {"reason": reason, "code": getattr(error, "code", "update.stage_failed")},
         update=state.request.update,
         model=work.project.model,
-        actor=work.by,
+        actor=work.actor,
         epoch=epoch,
     )
 
