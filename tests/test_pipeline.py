@@ -26,7 +26,14 @@ from instar.core.records import Bundle, Network, Phase, Plan, Training, Validati
 from instar.core.tools import Route, Tools
 from instar.core.update import State, replay
 from instar.ledger.journal import LostLease, SqliteJournal
-from instar.pipeline import ApprovalVoid, NetworkChanged, OutOfMemory, Overtaken, Quarantined, Runner
+from instar.pipeline import (
+    ApprovalVoid,
+    NetworkChanged,
+    OutOfMemory,
+    Overtaken,
+    Quarantined,
+    Runner,
+)
 from instar.testing.tools import FakeClock, fake_tools
 from instar.testing.traffic import Behaviour, FakeTraffic
 from tests.service import line

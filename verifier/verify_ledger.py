@@ -32,7 +32,7 @@ GENESIS = "sha256:" + "0" * 64
 LONGEST = 64 << 20  # bytes of a line
 FIELDS = ["actor", "at", "body", "epoch", "hash", "key", "kind", "model", "prev", "seq", "update"]
 AFTER_BODY = b',"epoch":'
-TEXT = rb'"(?:[^"\\]|\\.)*"'
+TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 TAIL = re.compile(  # what follows the body: the hash with its member, the hash before, the number
     rb',"epoch":(?:null|[0-9]+)(,"hash":"(sha256:[0-9a-f]{64})"),"key":(?:null|%b),"kind":%b,'
     rb'"model":%b,"prev":"(sha256:[0-9a-f]{64})","seq":([1-9][0-9]{0,17}),"update":(?:null|%b)'
@@ -99,7 +99,7 @@ def add(peaks: list[bytes], size: int, leaf: bytes) -> None:
     """Add a leaf to the roots of the complete subtrees of `size` leaves."""
     here = hashlib.sha256(b"\x00" + leaf).digest()
     while size & 1:
-        here, size = node(peaks.pop(), here), size >> 1
+        here, size = hashlib.sha256(b"\x01" + peaks.pop() + here).digest(), size >> 1
     peaks.append(here)
 
 

@@ -5,7 +5,8 @@
 For SQLite and for a PostgreSQL server of its own on the same disk. Rounds alternate between all
 sides, so that they meet the same disk. A bare side writes a row of the same size with one
 unique index, and commits as durably: SQLite at the same journal mode and `synchronous=FULL`,
-PostgreSQL with `fsync` and `synchronous_commit`.
+PostgreSQL with `fsync` and `synchronous_commit`. Ours signs a checkpoint every 64
+entries and puts it beside the database.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 import psycopg
 
-from instar.ledger.journal import Journal, SqliteJournal
+from instar.ledger.journal import Checkpoints, Journal, SqliteJournal
 from instar.ledger.postgres import PostgresJournal
 from instar.ledger.sqlite import journal_mode
 from tests.servers.postgres import running
@@ -94,8 +95,9 @@ def main() -> None:
     # Beside the code, not in /tmp, which may lie in memory, where nothing is durable.
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, running(Path.cwd()) as server:
         link = psycopg.connect(host=str(server.folder), user="postgres", dbname="postgres")
-        file = SqliteJournal(Path(folder) / "ours.db")
-        served = PostgresJournal(server.address(server.schema()))
+        file = SqliteJournal(Path(folder) / "ours.db", signing=Checkpoints(Path(folder) / "ours"))
+        signing = Checkpoints(Path(folder) / "theirs")
+        served = PostgresJournal(server.address(server.schema()), signing=signing)
         sides = {
             "sqlite bare": bare(Path(folder) / "bare.db"),
             "sqlite": ours(file),

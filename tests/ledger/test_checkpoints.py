@@ -18,6 +18,7 @@ from instar.ledger.keys import public_key
 from instar.ledger.notes import BadNote
 from instar.ledger.stores import begun, open_journal
 from instar.testing.contracts.journal import crown, note
+from tests.servers.postgres import PostgresServer
 
 STORE = StoreSettings()
 
@@ -125,9 +126,7 @@ def test_checkpoint_signs_the_merkle_root_of_the_hashes(home: Path, clock: Clock
     assert notes.verify(beside(home), key).root == frontier.root()
 
 
-def test_checkpoint_is_in_the_transaction_of_its_entry(
-    home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_is_in_the_transaction_of_its_entry(home: Path, clock: Clock) -> None:
     with opened(home, clock) as journal:
         first = crown(journal, None)
         with pytest.raises(Exception, match="champion"):
@@ -137,16 +136,15 @@ def test_checkpoint_is_in_the_transaction_of_its_entry(
 
 
 def test_append_is_done_though_the_checkpoint_cannot_be_put_beside_it(
-    home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    home: Path, clock: Clock
 ) -> None:
+    class Full(files.Disk):
+        def rename(self, old: str, new: str, at: int) -> None:
+            raise OSError(28, "No space left on device")
+
     with opened(home, clock) as journal:
         note(journal)
-        with monkeypatch.context() as patch:
-
-            def full(*_: object) -> None:
-                raise OSError(28, "No space left on device")
-
-            patch.setattr(files, "settle", full)
+        with files.using(Full()):
             made = crown(journal, None)
             with pytest.raises(files.StoreFailed):
                 journal.checkpoint()
@@ -296,6 +294,31 @@ def test_public_half_alone_is_enough_to_verify(filled: Path) -> None:
     (filled / "keys" / "ledger.pem").unlink()
     with opened(filled) as journal:
         assert journal.verify() == []
+
+
+def test_postgres_ledger_is_signed_and_held_against_its_checkpoint(
+    postgres: PostgresServer, home: Path
+) -> None:
+    schema = postgres.schema()
+    store = StoreSettings(journal=postgres.address(schema))
+    journal = open_journal(home, store)
+    crown(journal, None)
+    for _ in range(EVERY + 2):
+        note(journal, actor=journal.person("ana"))
+    journal.checkpoint()
+    assert journal.verify() == []
+    assert journal.prove(EVERY)["place"] == EVERY - 1
+    assert journal.forget("ana", lambda _: None)
+    last = journal.count()
+    journal.close()
+    assert beside(home).size == last
+    postgres.sql(f"UPDATE {schema}.entries SET actor = 'eve' WHERE seq = 9")
+    again = open_journal(home, store)
+    assert [(problem.seq, problem.code) for problem in again.verify()] == [(9, "altered")]
+    again.close()
+    postgres.sql(f"DELETE FROM {schema}.entries WHERE seq = {last}")
+    with pytest.raises(OlderLedger, match=f"ends at entry {last - 1}"):
+        open_journal(home, store)
 
 
 def test_fresh_workspace_has_not_begun(home: Path) -> None:

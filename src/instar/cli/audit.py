@@ -58,6 +58,21 @@ def prove(
         ) from error
 
 
+@group.command("forget")
+def forget(name: str, root: Root = HERE, json: Json = False) -> None:
+    """Forget who somebody is; what they did stays in the record, under a pseudonym."""
+    from instar.cli import show
+
+    workspace(root).forget(name)
+    show.result({"forgotten": True}, json, _forgotten)
+
+
+def _forgotten(_: Mapping[str, Any]) -> None:
+    from instar.cli.show import console
+
+    console.print("[green]✔[/green] forgotten; the record stays whole")
+
+
 def _verified(done: Mapping[str, Any]) -> None:
     """Say whether the record holds, or where it breaks first, and what the witnesses know."""
     from rich.text import Text

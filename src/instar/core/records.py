@@ -310,6 +310,10 @@ class VoteKind(enum.Enum):
     OVERRIDE = "override"
 
 
+PSEUDONYM = "person:"
+"""How the pseudonym begins under which a person stands in the ledger."""
+
+
 def person(name: str) -> str:
     """Tell people apart by who they are, not by how their name was typed.
 

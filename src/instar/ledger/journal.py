@@ -12,6 +12,7 @@ from instar.ledger.failures import (
     OutcomeUnknown,
 )
 from instar.ledger.leases import Busy, LostLease
+from instar.ledger.people import Forgotten
 from instar.ledger.protocol import (
     CROWNING,
     AlteredEntry,
@@ -36,6 +37,7 @@ __all__ = [
     "Busy",
     "Checkpoints",
     "Entry",
+    "Forgotten",
     "Hold",
     "Journal",
     "LedgerBusy",

@@ -47,7 +47,7 @@ def draft(
         "key": key,
         "actor": actor,
     }.items():
-        _holdable(field, given)
+        holdable(field, given)
     try:
         plain, made = json.loads(canonical([body, work]))
     except (TypeError, ValueError, RecursionError) as error:
@@ -55,7 +55,7 @@ def draft(
     return Entry(0, update, model, kind, key, plain, actor, 0.0, epoch, made, GENESIS, "")
 
 
-def _holdable(field: str, given: str | None) -> None:
+def holdable(field: str, given: str | None) -> None:
     """Refuse a text that one database would hold and another would not."""
     limit = entries.c[field].type.length  # type: ignore[attr-defined] # the columns are strings
     if given is None:

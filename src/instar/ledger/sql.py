@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from instar.core.crash import crashpoint
 from instar.core.digest import PREFIX
 from instar.core.errors import BackendError
+from instar.core.records import person
 from instar.ledger import (
     attempts,
     chain,
@@ -31,6 +32,7 @@ from instar.ledger import (
     holds,
     leases,
     merkle,
+    people,
     retry,
     rows,
 )
@@ -38,6 +40,7 @@ from instar.ledger.chain import Mark
 from instar.ledger.checkpoints import Checkpoints
 from instar.ledger.entry import GENESIS, Entry, Problem
 from instar.ledger.failures import LedgerBusy, LedgerUnreachable, OutcomeUnknown
+from instar.ledger.people import Forgotten
 from instar.ledger.protocol import (
     CROWNING,
     Attempt,
@@ -236,6 +239,8 @@ class SqlJournal:
         return entry
 
     def _seal(self, connection: Connection, draft: Entry) -> Entry:
+        if not people.known(connection, draft.actor):
+            raise Forgotten
         head = connection.execute(
             select(entries.c.seq, entries.c.hash).order_by(entries.c.seq.desc()).limit(1)
         ).one_or_none()
@@ -246,6 +251,41 @@ class SqlJournal:
         if self._signing:
             self._signing.after(connection, entry)
         return entry
+
+    def person(self, name: str) -> str:
+        """Give the pseudonym under which a person acts; one whom nobody has met gets a new one.
+
+        Raises:
+            UnwritableText: the name is longer than 200 characters, or no text.
+        """
+        if not person(name):
+            return name  # nobody: the vote of nobody does not count
+        rows.holdable("actor", name)
+        rows.holdable("actor", person(name))
+        found = self._read(lambda connection: people.pseudonym(connection, name))
+        return found or self._write(lambda connection: people.met(connection, name))
+
+    def people(self) -> dict[str, str]:
+        """List who is who: names as they were typed, by pseudonym."""
+        return self._read(people.names)
+
+    def forget(self, name: str, may: Callable[[str], None]) -> bool:
+        """Forget who somebody is; tell whether they were known.
+
+        `may` is asked while nobody else writes, and raises if this one must not be forgotten.
+        """
+
+        def act(connection: Connection) -> bool:
+            found = people.pseudonym(connection, name)
+            if found is not None:
+                may(found)
+                people.forget(connection, found)
+            return found is not None
+
+        crashpoint("journal.forget")
+        done = self._write(act)
+        crashpoint("journal.forget.committed")
+        return done
 
     def checkpoint(self) -> None:
         """Sign the entries so far, and tell it outside of the database.

@@ -81,6 +81,7 @@ def _prepare(connection: Any, _record: object) -> None:
         "synchronous=FULL",
         "mmap_size=0",
         "foreign_keys=ON",
+        "secure_delete=ON",  # whoever is forgotten does not stay in free pages
         "trusted_schema=OFF",
     ):
         try:

@@ -20,6 +20,7 @@ from instar.core.digest import digest_json
 from instar.core.errors import InputError, PolicyError
 from instar.core.finding import Verdict
 from instar.core.records import (
+    PSEUDONYM,
     Approval,
     Bundle,
     ModelVersion,
@@ -79,6 +80,17 @@ class Workspace:
 
         # A broken policy is told first: no ledger is made beside a folder that is no workspace.
         return open_journal(self.home, self.project.store)
+
+    @functools.cached_property
+    def actor(self) -> str:
+        """The pseudonym under which `by` stands in the ledger."""
+        return self.journal.person(self.by)
+
+    def _named(self, value: Any) -> Any:
+        """Show people by their names."""
+        from instar.service.people import revealed
+
+        return revealed(value, self.journal.people())
 
     def init(self, *, model: str, kind: str, target: str, build: str) -> dict[str, Any]:
         """Write a first `instar.yaml`.
@@ -229,7 +241,11 @@ class Workspace:
             raise NotNow(
                 "an update that waits for people", update, state.state.value, "see: instar status"
             )
-        if kind is not VoteKind.REJECT and person(self.by) == person(state.request.by):
+        # An update that was asked for under a plain name, before there were pseudonyms, is voted
+        # on under plain names to its end: nobody must count as two people.
+        plain = not state.request.by.startswith(PSEUDONYM)
+        by = self.by if plain else self.actor
+        if kind is not VoteKind.REJECT and person(by) == person(state.request.by):
             raise OwnUpdate(update, self.by)
         if kind is not VoteKind.APPROVE and not reason.strip():
             raise InputError("a reason", "none", "say why: --reason TEXT")
@@ -240,7 +256,7 @@ class Workspace:
             )
         vote = Vote(
             kind=kind,
-            by=self.by,
+            by=by,
             at=time.time(),
             validation=digest_json(encode(validation)),
             bundle=bundle.manifest,
@@ -249,7 +265,7 @@ class Workspace:
             code=code,
         )
         self.journal.append(
-            "vote", encode(vote), update=update, model=state.request.model, actor=self.by
+            "vote", encode(vote), update=update, model=state.request.model, actor=by
         )
         return self.resume(update, tell=tell)
 
@@ -337,7 +353,8 @@ class Workspace:
 
     def outcome(self, update: str) -> Outcome:
         """Say where an update stands."""
-        return describe(update, self.state(update))
+        done: Outcome = self._named(describe(update, self.state(update)))
+        return done
 
     def history(
         self,
@@ -351,19 +368,23 @@ class Workspace:
         from instar.service.record import select
 
         entries = self.journal.entries(model=self.project.model)
-        return select(entries, update=update, kind=kind, since=since, until=until)
+        chosen = select(entries, update=update, kind=kind, since=since, until=until)
+        found: list[Entry] = self._named(chosen)
+        return found
 
     def champion_on(self, day: str) -> dict[str, Any]:
         """Say which version was champion at the end of a day, in UTC."""
         from instar.service.record import on
 
-        return on(self.journal.entries(model=self.project.model), day)
+        found: dict[str, Any] = self._named(on(self.journal.entries(model=self.project.model), day))
+        return found
 
     def show(self, word: str) -> dict[str, Any]:
         """Say everything about an entry, an update or a version; see `record.show`."""
         from instar.service.record import show
 
-        return show(self.journal, self.project.model, word)
+        found: dict[str, Any] = self._named(show(self.journal, self.project.model, word))
+        return found
 
     def diff(
         self, one: str, other: str, *, layer: str | None = None, tell: Tell | None = None
@@ -375,7 +396,7 @@ class Workspace:
         def measure(before: str, after: str) -> list[dict[str, Any]]:
             return list(self._work("changes", tell, before=before, after=after)["changes"])
 
-        return diff(
+        found = diff(
             self.journal,
             open_artifacts(self.home, self.project.store),
             self.project.model,
@@ -383,6 +404,8 @@ class Workspace:
             layer=layer,
             measure=measure,
         )
+        named: dict[str, Any] = self._named(found)
+        return named
 
     def reproduce(self, update: str, *, tell: Tell | None = None) -> dict[str, Any]:
         """Run an update again, up to its bundle, and hold what comes out against the record.
@@ -414,6 +437,17 @@ class Workspace:
         from instar.service.audit import export
 
         return export(self.journal, self.home, Path(folder))
+
+    def forget(self, name: str) -> None:
+        """Forget who somebody is; what they did stays, under a pseudonym.
+
+        Raises:
+            UnknownPerson: the ledger knows nobody of that name.
+            StillInvolved: an update that they asked for or voted on is open.
+        """
+        from instar.service.people import forget
+
+        forget(self.journal, name)
 
     def prove(self, entry: int) -> dict[str, Any]:
         """Prove that an entry is in the ledger, for somebody who does not have all of it.
@@ -463,7 +497,8 @@ class Workspace:
                     "next": done.next,
                 }
             )
-        return rows[::-1]
+        shown: list[dict[str, Any]] = self._named(rows[::-1])
+        return shown
 
     def policy(self) -> list[dict[str, Any]]:
         """List every setting in force, and where it comes from."""
@@ -478,15 +513,14 @@ class Workspace:
 
         state = self.state(update)
         metrics = tuple(self.project.policy.validate.metrics)
-        return render(
-            gather(
-                state,
-                self.version(state.request.champion),
-                self.champion().name,
-                metrics[0] if metrics else "",
-                self.journal.entries(update=update),
-            )
+        story = gather(
+            state,
+            self.version(state.request.champion),
+            self.champion().name,
+            metrics[0] if metrics else "",
+            self.journal.entries(update=update),
         )
+        return render(self._named(story))
 
     # The worker process.
 

@@ -41,7 +41,7 @@ def abort(space: Workspace, update: str, reason: str) -> None:
             {"reason": reason},
             update=update,
             model=model,
-            actor=space.by,
+            actor=space.actor,
             takes_over=True,
             unless="promotion",
         )
@@ -84,7 +84,7 @@ def rollback(space: Workspace, reason: str) -> dict[str, Any]:
         kind="rollback",
         body=encode(earlier),
         update=champion.update,
-        actor=space.by,
+        actor=space.actor,
         epoch=None,
         takes_over=True,
     )
@@ -95,7 +95,7 @@ def rollback(space: Workspace, reason: str) -> dict[str, Any]:
         {"reason": reason, "from": champion.name, "to": earlier.name, "seconds": seconds},
         update=champion.update,
         model=model,
-        actor=space.by,
+        actor=space.actor,
     )
     return {
         "champion": earlier.name,

@@ -129,7 +129,7 @@ def adopt(
             kind="adoption",
             body=body,
             update=None,
-            actor=work.by,
+            actor=work.actor,
             epoch=epoch,
             work=made_by(
                 "adopt",
@@ -220,7 +220,7 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
             champion,
             update=name,
             reason=reason,
-            by=work.by,
+            by=work.actor,
             policy=policy,
             seed=seed,
             environment=provenance.environment(work.root),
@@ -232,7 +232,7 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
             body,
             update=name,
             model=request.model,
-            actor=work.by,
+            actor=work.actor,
             epoch=epoch,
             work=made_by(
                 "request",
@@ -284,7 +284,7 @@ def look(work: Work) -> dict[str, Any]:
         encode(found),
         update=champion.update,
         model=work.project.model,
-        actor=work.by,
+        actor=work.actor,
     )
     return {"watch": encode(found)}
 
@@ -316,7 +316,7 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         seed=int(entry.body["seed"]),
         traffic=gateway(work, epoch) if until == "release" else None,
     )
-    runner = Runner(work.journal, policy, tools, actor=work.by, epoch=epoch, guard=work.guard)
+    runner = Runner(work.journal, policy, tools, actor=work.actor, epoch=epoch, guard=work.guard)
     work.runner = runner
     try:
         return runner.run(name, until=until)
@@ -356,7 +356,7 @@ def _fail(work: Work, state: Update, epoch: int, reason: str, error: Exception) 
         {"reason": reason, "code": getattr(error, "code", "update.stage_failed")},
         update=state.request.update,
         model=work.project.model,
-        actor=work.by,
+        actor=work.actor,
         epoch=epoch,
     )
 

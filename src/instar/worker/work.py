@@ -68,6 +68,11 @@ class Work:
     def journal(self) -> Journal:
         return open_journal(self.home, self.project.store)
 
+    @functools.cached_property
+    def actor(self) -> str:
+        """The pseudonym under which whoever asked for this task stands in the ledger."""
+        return self.journal.person(self.by)
+
     def champion(self) -> ModelVersion:
         """Return the version in service.
 
