@@ -114,10 +114,10 @@ class Postgres:
 
 @dataclass(frozen=True)
 class Crash:
-    """Leave a trace of the points that are passed; die at the line `at`, if it is not 0."""
+    """Leave a trace of the points that are passed; die `at` one: `files.write#3`, or a line."""
 
     trace: Path
-    at: int = 0
+    at: str = ""
 
     @property
     def lines(self) -> list[str]:
@@ -130,7 +130,7 @@ class Crash:
         return found[0].removeprefix("KILLED ") if found else ""
 
     def environment(self) -> dict[str, str]:
-        return {"INSTAR_CRASH_TRACE": str(self.trace), "INSTAR_CRASH_AT": str(self.at)}
+        return {"INSTAR_CRASH_TRACE": str(self.trace), "INSTAR_CRASH_AT": self.at}
 
 
 @dataclass

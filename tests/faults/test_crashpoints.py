@@ -84,15 +84,19 @@ class Trial:
         self.killed: list[str] = []
         self.passed = 0
 
-    def dies(self, at: int) -> None:
-        """Type the step's command, to be killed at a point."""
-        self._go(self.stretch.step.act, at)
+    def dies(self, line: int) -> None:
+        """Type the step's command, to be killed at the point of a line of the trace.
 
-    def recovers(self, at: int = 0) -> None:
+        By name and number of passes: a checkpoint that falls due earlier or later moves the lines.
+        """
+        before = self.stretch.points[:line]
+        self._go(self.stretch.step.act, f"{before[-1]}#{before.count(before[-1])}")
+
+    def recovers(self, at: str = "") -> None:
         """Type what comes after a crash, to be killed again, or not."""
         self._go(self.stretch.step.again, at)
 
-    def _go(self, act: Callable[[House, Crash | None], None], at: int) -> None:
+    def _go(self, act: Callable[[House, Crash | None], None], at: str) -> None:
         crash = Crash(self.folder / f"trace{len(self.killed)}", at)
         act(self.house, crash)
         self.killed.append(crash.killed)
@@ -184,7 +188,7 @@ def test_kill_during_the_recovery_ends_as_if_nothing_had_happened(
             continue  # there is nothing left to do, so nothing to kill
         trial = Trial(stretch, tmp_path / f"{number}-{line}-twice")
         trial.dies(line)
-        trial.recovers(at=draw.randint(1, scout.passed))
+        trial.recovers(at=str(draw.randint(1, scout.passed)))
         trial.recovers()
         pairs += 1
         found += trial.violations()
@@ -200,7 +204,7 @@ def test_two_controllers_of_one_update_end_as_one(way: Way, tmp_path: Path) -> N
     """F6. After a crash in the middle, two people resume the update at once."""
     stretch = next(s for s in way.stretches if s.step.name == "update")
     trial = Trial(stretch, tmp_path)
-    trial.dies(stretch.points.index("journal.append.training"))
+    trial.dies(1 + stretch.points.index("journal.append.training"))
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(trial.house.types, "resume", "u0001") for _ in range(2)]
     ended = sorted(done.result()[0] for done in both)
