@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -227,37 +225,6 @@ def test_update_whose_artifacts_are_gone_cannot_be_run_again(
     with pytest.raises(retrace.GoneArtifacts, match="u0001 was made from"):
         again(folder, tmp_path / "scratch")
     assert entries(folder)[-1].kind == "validation"
-
-
-# A network function that changes while its update is open.
-
-
-def test_network_that_changes_stops_the_update_and_does_not_end_it(
-    folder: Path, updated: Path
-) -> None:
-    space = instar.open(folder, by="bob")
-    validation = next(e.seq for e in space.history() if e.kind == "bundle")
-    _cut(folder, validation)
-    (folder / "nets.py").write_text(NETS.replace("[8]", "[9]"))
-    code, _, err = command(folder, "resume", "u0001")
-    assert code == 2
-    assert "nets:build" in err
-    assert "restore the file" in err
-    assert "instar abort u0001" in err
-    assert [e.kind for e in entries(folder) if e.kind in ("failed", "validation")] == []
-    assert space.state("u0001").state.open
-    (folder / "nets.py").write_text(NETS)
-    assert command(folder, "resume", "u0001")[0] == 3
-    assert entries(folder)[-1].kind in ("validation", "approval")
-
-
-def _cut(folder: Path, seq: int) -> None:
-    """Take the ledger back to an entry, as if the process had been killed behind it."""
-    with contextlib.closing(sqlite3.connect(folder / ".instar" / "ledger.db")) as database:
-        database.execute("DELETE FROM entries WHERE seq > ?", (seq,))
-        for table in ("attempts", "checkpoints"):
-            database.execute(f"DELETE FROM {table}")
-        database.commit()
 
 
 # What is compared.

@@ -17,10 +17,10 @@ import pytest
 
 from instar import pipeline, worker
 from instar.core.codec import encode
-from instar.core.digest import canonical
+from instar.core.digest import canonical, digest_bytes
 from instar.core.errors import BackendError, InputError, Interrupted
 from instar.core.policy import Policy
-from instar.core.records import Phase, Training, Watch
+from instar.core.records import Network, Phase, Training, Watch
 from instar.core.tools import Route
 from instar.core.update import State, replay
 from instar.ledger.artifacts import DirectoryArtifacts
@@ -179,6 +179,17 @@ def broken(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         return replace(stage, run=run)
 
     monkeypatch.setattr(pipeline, "STAGES", tuple(map(fake, pipeline.STAGES)))
+
+
+def test_network_that_changed_stops_an_update_and_does_not_end_it(work: Work) -> None:
+    network = Network(build="nets:build", source=digest_bytes(b"x = 1"))
+    policy = work.journal.entries(kind="request")[0].body["policy"]
+    asked = replace(line.REQUEST, update="u0002", network=network, policy=policy)
+    work.journal.append("request", encode(asked), update="u0002", model="demand", actor="alice")
+    (work.tools.project / "nets.py").write_text("x = 2")
+    with pytest.raises(pipeline.NetworkChanged, match="restore the file"):
+        worker.resume(work, update="u0002")
+    assert [entry.kind for entry in work.journal.entries(update="u0002")] == ["request"]
 
 
 def test_stage_that_breaks_is_recorded_with_its_reason(

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from instar import provenance
-from instar.ledger import checkup
 from instar.service import doctor
 from tests.service import line
 
@@ -64,11 +63,28 @@ def test_workspace_without_a_ledger_gets_none(tmp_path: Path) -> None:
     assert not (tmp_path / ".instar").exists()
 
 
+def test_database_that_is_gone_or_older_than_its_checkpoint_is_seen(root: Path) -> None:
+    old = (root / ".instar" / "ledger.db").read_bytes()
+    journal = line.space(root).journal
+    journal.append("note", {}, update=None, model="demand", actor="ana")
+    journal.checkpoint()
+    journal.close()
+    sound = examined(root)
+    assert (sound["chain"].verdict, sound["ledger key"].verdict) == ("pass", "pass")
+    assert "the last checkpoint covers 4" in sound["chain"].found
+    (root / ".instar" / "ledger.db").write_bytes(old)
+    older = examined(root)
+    assert (older["journal"].verdict, code(older)) == ("fail", 1)
+    (root / ".instar" / "ledger.db").unlink()
+    assert code(examined(root)) == 5
+
+
 def test_sqlite_says_which_mode_and_why() -> None:
-    version, mode, why = checkup.library()
-    assert version == sqlite3.sqlite_version
     safe = sqlite3.sqlite_version_info >= (3, 51, 3)
-    assert (mode, "can corrupt" in why) == (("WAL", False) if safe else ("TRUNCATE", True))
+    said = doctor._sqlite().found
+    mode = "WAL" if safe else "TRUNCATE"
+    assert said.startswith(f"{sqlite3.sqlite_version}, journal mode {mode}: ")
+    assert ("can corrupt" in said) != safe
 
 
 def broken_policy(root: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,18 +22,6 @@ class Database(NamedTuple):
     schema: int
     head: Entry | None
     checkpoint: int | None
-
-
-def library() -> tuple[str, str, str]:
-    """Give SQLite's version, the journal mode it is used with, and why."""
-    mode = sqlite.journal_mode()
-    safe = ".".join(str(number) for number in sqlite.WAL_IS_SAFE)
-    why = (
-        f"{safe} and later have no WAL-reset bug"
-        if mode == "WAL"
-        else f"before {safe} the WAL can corrupt a database under two writers"
-    )
-    return sqlite3.sqlite_version, mode, why
 
 
 def database(path: Path) -> Database:

@@ -5,8 +5,6 @@ Nothing is made or mended here, and nothing but short words of the system is tol
 
 from __future__ import annotations
 
-import ctypes
-import os
 import shutil
 import stat
 import sys
@@ -30,7 +28,6 @@ MEMORY = 2 << 30
 NEEDED = ("cryptography", "pydantic", "sqlalchemy")
 TRAINS = ("numpy", "onnx", "onnxruntime", "polars", "safetensors", "scikit-learn", "scipy", "torch")
 KEYS = ("ledger", "bundle")
-_OPENAT2, _AT_FDCWD = 437, -100  # the number of the call on every architecture
 _EPOCH = 1_700_000_000.0  # no clock of a machine that runs this code is earlier
 
 
@@ -109,22 +106,19 @@ def _libraries() -> Iterator[Line]:
 
 
 def _sqlite() -> Line:
-    from instar.ledger.checkup import library
+    from instar.ledger.sqlite import verdict
 
-    version, mode, why = library()
-    return Line("sqlite", PASS, f"{version}, journal mode {mode}: {why}")
+    found = verdict()
+    return Line("sqlite", PASS, f"{found.version}, journal mode {found.mode}: {found.why}")
 
 
 def _openat2() -> Line:
-    """Ask the kernel for the call that opens a file below a folder, whatever links say."""
-    how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, 0x08 | 0x04)
-    call = getattr(ctypes.CDLL(None, use_errno=True), "syscall", None)
-    handle = call(_OPENAT2, _AT_FDCWD, b".", ctypes.byref(how), ctypes.sizeof(how)) if call else -1
-    if handle < 0:
-        todo = "files are opened link by link instead; Linux 5.6 or later does it in one step"
-        return Line("openat2", WARN, "not on this kernel", todo)
-    os.close(handle)
-    return Line("openat2", PASS, "the kernel opens files below a folder whatever links say")
+    from instar.ledger.beneath import has_openat2
+
+    if has_openat2():
+        return Line("openat2", PASS, "the kernel opens files below a folder whatever links say")
+    todo = "names are walked one by one instead; Linux 5.6 or later does it in one step"
+    return Line("openat2", WARN, "not on this kernel", todo)
 
 
 def _policy(root: Path, overrides: Mapping[str, str]) -> tuple[Project | None, Line]:
@@ -148,7 +142,7 @@ def _stores(home: Path, project: Project) -> Iterator[Line]:
     elif store.journal:
         yield _remote_journal(home, project)
     else:
-        yield from _journal(home)
+        yield from _journal(home, project)
     if store.artifacts:
         yield _remote_artifacts(home, project)
     else:
@@ -182,15 +176,20 @@ def _broken(what: str, error: InstarError) -> Line:
     return Line(what, FAIL, f"{error.got} in place of {error.wanted}", error.todo, store=store)
 
 
-def _journal(home: Path) -> Iterator[Line]:
+def _journal(home: Path, project: Project) -> Iterator[Line]:
     from instar.ledger.checkup import database, writable
+    from instar.ledger.stores import open_journal
 
     path = home / "ledger.db"
+    if not path.exists():
+        yield Line("journal", FAIL, "no database where there was one", _RESTORE, store=True)
+        return
     # The folder too: beside the file SQLite keeps the journal that makes a commit whole.
     if problem := writable(path) or writable(home):
         yield Line("journal", FAIL, problem, _RIGHTS, store=True)
         return
     try:
+        open_journal(home, project.store).close()  # it is held against its last checkpoint
         found = database(path)
     except InstarError as error:
         yield _broken("journal", error)
@@ -228,6 +227,7 @@ def _clock(newest: float) -> Line:
     return Line("clock", PASS, f"{written(now)} UTC, after the newest entry")
 
 
+_RESTORE = "restore the ledger from a backup"
 _RIGHTS = "give it back to the user that runs Instar, and let that user write: chown, chmod u+w"
 
 
