@@ -5,8 +5,8 @@
 For SQLite and for a PostgreSQL server of its own on the same disk. Rounds alternate between all
 sides, so that they meet the same disk. A bare side writes a row of the same size with one
 unique index, and commits as durably: SQLite at the same journal mode and `synchronous=FULL`,
-PostgreSQL with `fsync` and `synchronous_commit`. Ours signs a checkpoint every 64 entries and puts it
-beside the database.
+PostgreSQL with `fsync` and `synchronous_commit`. Ours signs a checkpoint every 64 entries and puts
+it beside the database.
 """
 
 from __future__ import annotations

@@ -284,7 +284,7 @@ def test_rollback_works_while_no_gateway_runs(folder: Path) -> None:
         assert (done["champion"], done["was"], done["in_force"]) == (line.ZERO, line.OLD, False)
         assert traffic.route().shares == {line.ZERO: 1.0}
         assert line.space(folder).champion().name == line.ZERO
-        assert journal.entries(kind="rollback")[0].actor == "bob"
+        assert journal.entries(kind="rollback")[0].actor == journal.person("bob")
         assert journal.entries(kind="note")[0].body["reason"] == "worse"
         assert journal.verify() == []
 
