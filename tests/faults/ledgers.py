@@ -31,6 +31,7 @@ from instar.testing.contracts.journal import crown, note
 
 VERIFIER = Path(__file__).parents[2] / "verifier" / "verify_ledger.py"
 ENTRIES = 70
+DEEP = "[" * 100_000 + "]" * 100_000
 BODIES = ("ä\u2028 line \u0085 separators \x7f", 'said, "epoch":7', "x" * 50)
 
 

@@ -211,7 +211,6 @@ def another_id(text: str) -> str:
     return f"{head} AAAA{made[4:]}\n"
 
 
-DEEP = "[" * 100_000 + "]" * 100_000
 EXPORTS: dict[str, tuple[Change, int]] = {
     "actor": (altered("actor", "eve"), ALTERED),
     "at": (altered("at", 2.0), ALTERED),
@@ -230,7 +229,7 @@ EXPORTS: dict[str, tuple[Change, int]] = {
     "a key twice": (at(29, lambda line: line.replace(b'"list":', b'"list":1,"list":')), ALTERED),
     "the hash twice": (at(29, lambda line: line.replace(b'"key":', b'"hash":"","key":')), ALTERED),
     "NaN": (at(29, lambda line: line.replace(b"1.5", b"NaN")), ALTERED),
-    "deep": (at(29, lambda line: line.replace(b"1.5", DEEP.encode())), ALTERED),
+    "deep": (at(29, lambda line: line.replace(b"1.5", ledgers.DEEP.encode())), ALTERED),
     "no JSON": (at(29, lambda line: b"nonsense\n"), ALTERED),
     "empty line": (at(29, lambda line: b"\n"), ALTERED),
     "bytes that are no text": (at(29, lambda line: line.replace(b"demand", b"dem\xff")), ALTERED),
@@ -255,7 +254,7 @@ EXPORTS: dict[str, tuple[Change, int]] = {
     "uncovered NaN": (end({}, raw='{"a":NaN}'), ALTERED),
     "uncovered key twice": (end({}, raw='{"a":1,"a":2}'), ALTERED),
     "uncovered spaces": (end({}, raw='{"a": 1}'), ALTERED),
-    "uncovered deep": (end({}, raw=DEEP), ALTERED),
+    "uncovered deep": (end({}, raw=ledgers.DEEP), ALTERED),
     "uncovered order": (end({}, raw='{"b":1,"a":2}'), ALTERED),
     "notes swapped": (lambda folder: keep(folder, kept(folder)[::-1]), SIGNATURE),
     "note twice": (lambda folder: keep(folder, [*kept(folder), kept(folder)[-1]]), SIGNATURE),
@@ -541,6 +540,22 @@ def test_database_sealed_anew_without_checkpoints_is_told_by_the_one_beside_it(h
     ledgers.reseal_database(home, 30, "eve")
     ledgers.sql(home, "DELETE FROM checkpoints")
     assert ledgers.verified(home)["exit_code"] == OLDER
+
+
+@pytest.mark.parametrize(
+    "body", ['{"a": 1}', '{"a":1,"a":2}', '{"b":1,"a":2}', '{"a":NaN}', ledgers.DEEP, "{"]
+)
+def test_uncovered_entry_that_is_not_canonical_is_told_though_its_seal_fits(
+    home: Path, body: str
+) -> None:
+    journal = SqliteJournal(home / "ledger.db")
+    ledgers.note(journal)
+    journal.close()
+    assert ledgers.verified(home)["exit_code"] == 0
+    with closing(sqlite3.connect(home / "ledger.db")) as connection, connection:
+        connection.execute("UPDATE entries SET body = ? WHERE seq = 71", (body,))
+    ledgers.reseal_database(home, 71, "eve")
+    assert ledgers.verified(home)["exit_code"] == ALTERED
 
 
 def test_older_database_is_refused_and_told(home: Path) -> None:

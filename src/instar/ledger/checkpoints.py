@@ -117,7 +117,7 @@ class Checkpoints:
             checkpoints.insert().values(
                 size=note.size,
                 root=PREFIX + note.root.hex(),
-                frontier=json.dumps([peak.hex() for peak in frontier.peaks]),
+                frontier=_written(frontier),
                 note=note.text,
                 at=at,
             )
@@ -244,10 +244,14 @@ def texts(connection: Connection) -> Iterator[str]:
 def resumed(last: Row[Any]) -> Frontier | None:
     """Read the frontier that was kept with a checkpoint; None if it is none."""
     try:
-        peaks = [bytes.fromhex(peak) for peak in json.loads(last.frontier)]
-        return Frontier(last.size, peaks)
-    except (ValueError, TypeError, BadProof):
+        frontier = Frontier(last.size, map(bytes.fromhex, json.loads(last.frontier)))
+    except (ValueError, TypeError, RecursionError, BadProof):
         return None
+    return frontier if _written(frontier) == last.frontier else None
+
+
+def _written(frontier: Frontier) -> str:
+    return json.dumps([peak.hex() for peak in frontier.peaks])
 
 
 def beside(place: SafeDir) -> str | None:
