@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
+from instar.cli.store import store
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
 
 PASS, REFUSED, USAGE, WAITING, BROKEN, UNAVAILABLE = range(6)
@@ -268,6 +269,8 @@ def audit_verify(root: Root = HERE, json: Json = False) -> None:
     show.result(done, json, show.audit)
     raise SystemExit(BROKEN if done["problems"] else PASS)
 
+
+app.add_typer(store, name="store")
 
 policy = typer.Typer(help="What is allowed.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(policy, name="policy")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
-from collections.abc import Callable, Iterable
+import math
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from instar.core.crash import crashpoint
 from instar.core.digest import PREFIX, digest_bytes, is_digest, short
 from instar.core.errors import InputError, IntegrityError
 from instar.ledger import files
@@ -35,6 +42,7 @@ class DamagedArtifact(IntegrityError):
     code = "integrity.damaged_artifact"
 
     def __init__(self, digest: str, got: str) -> None:
+        self.found = got
         super().__init__(
             f"the artifact {short(digest)}",
             f"bytes of digest {short(got)}",
@@ -58,6 +66,23 @@ def _digest(parts: Iterable[bytes]) -> str:
     for part in parts:
         seen.update(part)
     return PREFIX + seen.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How large an artifact is (bytes), and when it was last put (seconds since the epoch)."""
+
+    size: int
+    at: float
+
+
+def _renew(place: Path) -> bool:
+    """Make an artifact young again, see `remove`; another user's is written anew instead."""
+    try:
+        os.utime(place, follow_symlinks=False)
+    except PermissionError:
+        return False
+    return True
 
 
 class DirectoryArtifacts:
@@ -138,16 +163,17 @@ class DirectoryArtifacts:
         with files.mapped():
             files.folder(self._root)
             files.folder(place.parent, below=self._root)
-            if self._holds(digest):
-                # Whoever named it may have died before the name was durable.
-                files.sync(place.parent)
-                return
-            new = files.write(place.parent, source())
-            # What the disk gives back decides, not what was handed to it.
-            if (got := _digest(files.chunks(new))) != digest:
-                new.unlink()
-                raise torn(got)
-            files.settle(new, place)
+            with self.shared():
+                if self._holds(digest) and _renew(place):
+                    # Whoever named it may have died before the name was durable.
+                    files.sync(place.parent)
+                    return
+                new = files.write(place.parent, source())
+                # What the disk gives back decides, not what was handed to it.
+                if (got := _digest(files.chunks(new))) != digest:
+                    new.unlink()
+                    raise torn(got)
+                files.settle(new, place)
 
     def _holds(self, digest: str) -> bool:
         """Tell whether the artifact is there and right; a damaged one is written anew."""
@@ -155,3 +181,112 @@ class DirectoryArtifacts:
             return _digest(self._chunks(digest)) == digest
         except MissingArtifact:
             return False
+
+    # For the sweep, and for a store elsewhere that keeps its copies here.
+
+    @property
+    def copies(self) -> tuple[DirectoryArtifacts, ...]:
+        """List the other places that hold copies of this: none."""
+        return ()
+
+    def fill(self, digest: str, source: Callable[[], Iterable[bytes]]) -> None:
+        """Keep bytes that come from elsewhere, under the digest that they must have.
+
+        Raises:
+            DamagedArtifact: they are others.
+        """
+        self._keep(digest, source, lambda got: DamagedArtifact(digest, got))
+
+    def digests(self) -> Iterator[str]:
+        """Name everything that is there, whole or not, in no order."""
+        with files.mapped():
+            for place in self._root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
+                digest = PREFIX + place.name
+                if is_digest(digest) and place == self._place(digest):
+                    yield digest
+
+    def look(self, digest: str) -> Stored | None:
+        """Tell how large and how old an artifact is, unverified; None where it is absent."""
+        with files.mapped():
+            try:
+                found = self._place(digest).lstat()
+            except FileNotFoundError:
+                return None
+        return Stored(found.st_size, found.st_mtime)
+
+    def whole(self, digest: str) -> bool:
+        """Tell whether an artifact is there and right."""
+        return self._holds(digest)
+
+    def remove(self, digest: str, before: float = math.inf) -> bool:
+        """Remove an artifact that was not put since `before`; tell whether it was removed.
+
+        Nobody puts meanwhile: who puts an artifact that is there makes it young, and who comes
+        later finds it absent and writes it anew.
+        """
+        with files.mapped(), self.alone():
+            found = self.look(digest)
+            if found is None or found.at >= before:
+                return False
+            crashpoint("artifacts.remove")
+            self._place(digest).unlink()
+            files.sync(self._place(digest).parent)
+            crashpoint("artifacts.remove.done")
+            return True
+
+    def quarantine(self, digest: str) -> bool:
+        """Move an artifact aside if it is damaged; tell whether it was moved.
+
+        It lies in `quarantine/` then, for whoever wants to look at it.
+        """
+        with files.mapped(), self.alone():
+            if self.look(digest) is None or self._holds(digest):  # somebody mended it meanwhile
+                return False
+            aside = self._root / "quarantine"
+            files.folder(aside, below=self._root)
+            name = f"{digest.removeprefix(PREFIX)}-{secrets.token_hex(4)}"
+            files.settle(self._place(digest), aside / name)
+            files.sync(self._place(digest).parent)
+            return True
+
+    def leftovers(self, before: float) -> int:
+        """Count the files from before that a writer began and never named."""
+        with files.mapped():
+            return sum(place.lstat().st_mtime < before for place in self._begun())
+
+    def tidy(self, before: float) -> int:
+        """Remove the files from before that a writer began and never named; return how many."""
+        removed = 0
+        with files.mapped(), self.alone():
+            for place in self._begun():
+                if place.lstat().st_mtime < before:
+                    place.unlink()
+                    removed += 1
+        return removed
+
+    def _begun(self) -> list[Path]:
+        return list(self._root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/.new-*"))
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[None]:
+        """Put beside others; nothing is removed meanwhile."""
+        with self._locked(fcntl.LOCK_SH):
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until nobody puts, and let nobody begin meanwhile."""
+        files.folder(self._root)
+        with self._locked(fcntl.LOCK_EX):
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        # The folder itself is locked: no file that a sweep would have to know. A lock ends with
+        # its process, however that ends.
+        handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, how)
+            yield
+        finally:
+            os.close(handle)

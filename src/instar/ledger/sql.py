@@ -20,7 +20,7 @@ from instar.core.digest import canonical
 from instar.ledger import chain, files, leases, rows
 from instar.ledger.entry import GENESIS, Entry, Problem
 from instar.ledger.protocol import CROWNING, StaleChampion, TakenKey, WrongKind
-from instar.ledger.tables import entries, outbox, pointers
+from instar.ledger.tables import entries, holds, outbox, pointers
 
 _TOLD = 100  # problems listed; a ruined file has one a row
 
@@ -160,6 +160,13 @@ class SqlJournal:
         with self._reading() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else rows.sound(row)
+
+    def held(self) -> list[Entry]:
+        """List the entries of the versions that are kept for the way back, in order."""
+        query = select(entries).join(holds, holds.c.version_seq == entries.c.seq)
+        with self._reading() as connection:
+            found = connection.execute(query.order_by(entries.c.seq))
+            return [rows.sound(row) for row in found]
 
     def undelivered(self) -> list[Entry]:
         """List the promotions that nobody outside has been told of yet, in order."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from instar.core.errors import UnknownName
 from instar.core.policy import StoreSettings
-from instar.core.tools import Artifacts
 from instar.ledger.artifacts import DirectoryArtifacts
-from instar.ledger.journal import Journal, SqliteJournal
+
+if TYPE_CHECKING:
+    from instar.ledger.journal import Journal
+    from instar.ledger.sweep import Store
 
 JOURNALS = ("sqlite",)
-ARTIFACTS = ("folder",)
+ARTIFACTS = ("folder", "s3")
 
 
 def open_journal(root: Path, store: StoreSettings) -> Journal:
@@ -25,10 +28,12 @@ def open_journal(root: Path, store: StoreSettings) -> Journal:
     """
     if store.journal:
         raise UnknownName("journal", store.journal.partition(":")[0], JOURNALS)
+    from instar.ledger.journal import SqliteJournal  # a gateway needs no database
+
     return SqliteJournal(root / "ledger.db")
 
 
-def open_artifacts(root: Path, store: StoreSettings) -> Artifacts:
+def open_artifacts(root: Path, store: StoreSettings) -> Store:
     """Open the artifact store of a workspace.
 
     Args:
@@ -36,10 +41,17 @@ def open_artifacts(root: Path, store: StoreSettings) -> Artifacts:
         store: Where the policy says that artifacts are kept.
     Raises:
         UnknownName: there is no store of that kind.
+        BadS3Url: the place in S3 is none.
+        NoS3Library: boto3 is not installed.
     """
-    if store.artifacts:
+    folder = DirectoryArtifacts(root / "artifacts")
+    if not store.artifacts:
+        return folder
+    if not store.artifacts.startswith("s3:"):
         raise UnknownName("artifact store", store.artifacts.partition(":")[0], ARTIFACTS)
-    return DirectoryArtifacts(root / "artifacts")
+    from instar.ledger.s3 import S3Artifacts, locate
+
+    return S3Artifacts(locate(store.artifacts), folder)
 
 
 def begun(root: Path, store: StoreSettings) -> bool:
