@@ -120,12 +120,12 @@ class S3ClockWrong(BackendError):
 
 
 class NoBucket(BackendError):
-    """Report a bucket that does not exist, or belongs to another region."""
+    """Report a bucket that does not exist."""
 
     code = "backend.no_bucket"
 
-    def __init__(self, bucket: str, problem: str) -> None:
-        super().__init__(f"the bucket {bucket!r}", problem, "check store.artifacts and the region")
+    def __init__(self, bucket: str) -> None:
+        super().__init__(f"the bucket {bucket!r}", "none of that name", "check store.artifacts")
 
 
 class S3Failed(BackendError):
@@ -339,7 +339,7 @@ class S3Artifacts:
         found = self._begun(before)
         for item in found:
             key, upload = item["Key"], item["UploadId"]
-            with contextlib.suppress(MissingArtifact):  # it has ended meanwhile
+            with contextlib.suppress(S3Busy):  # it has ended meanwhile
                 self._once("abort_multipart_upload", "", Key=key, UploadId=upload)
         return len(found)
 
@@ -417,7 +417,7 @@ class S3Artifacts:
             )
         except BaseException:
             # Parts cost room until they are given up; if this fails too, the collection does it.
-            with contextlib.suppress(BackendError, MissingArtifact):
+            with contextlib.suppress(BackendError):
                 self._once("abort_multipart_upload", digest, UploadId=upload)
             raise
 
@@ -576,7 +576,14 @@ def _connect(place: Place, connect_s: float, silent_s: float) -> Any:
 
 
 _BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "503")
-_TORN = ("BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch")
+_TORN = (
+    "BadDigest",
+    "EntityTooSmall",  # of a part, which was not when it left
+    "IncompleteBody",
+    "InvalidDigest",
+    "InvalidPart",
+    "XAmzContentSHA256Mismatch",
+)
 _OCCUPIED = ("PreconditionFailed", "ConditionalRequestConflict", "OperationAborted")
 _DENIED: Mapping[str, str] = {
     "ExpiredToken": "credentials that have expired",
@@ -621,9 +628,9 @@ def _answered(response: Mapping[str, Any], place: Place, digest: str) -> Excepti
     if code in _DENIED or status in (401, 403):
         return S3Denied(_DENIED.get(code, f"{status} {code}".strip()))
     if code == "NoSuchBucket" or (code == "404" and not digest):
-        return NoBucket(place.bucket, "none of that name")
-    if status == 301:
-        return NoBucket(place.bucket, "one in another region")
+        return NoBucket(place.bucket)
+    if code == "NoSuchUpload":
+        return S3Busy("an upload that was given up meanwhile")
     if status == 404:
         return MissingArtifact(digest)
     if code in _TORN or "Checksum" in code:
