@@ -217,34 +217,28 @@ def test_collection_that_is_killed_anywhere_takes_nothing_that_is_needed(
     journal.close()
 
 
-def race(open_store: Callable[[], Any], journal: SqliteJournal, rounds: int) -> None:
-    """Let one put and record what another, at that moment, is about to collect."""
-    for number in range(rounds):
-        data = f"orphan {number}".encode()
-        writer, collector = open_store(), open_store()
-        writer.put(data)
-        for store in (writer, *writer.copies):
-            if isinstance(store, DirectoryArtifacts):
-                age(store)
-        ready = threading.Barrier(2)
-        failed: list[BaseException] = []
+def raced(open_store: Callable[[], Any], journal: SqliteJournal, data: bytes) -> bool:
+    """Let one put and record what another collects at that moment; tell whether it is there."""
+    writer, collector = open_store(), open_store()
+    writer.put(data)
+    age(writer)
+    ready = threading.Barrier(2)
+    found = []
 
-        def write(writer: Any = writer, data: bytes = data) -> None:
-            ready.wait()
-            time.sleep(random.random() * 0.004)
-            digest = writer.put(data)
-            journal.append("note", {"digest": digest}, update=None, model="m", actor="ana")
-            if not writer.whole(digest):
-                failed.append(AssertionError(digest))
-
-        thread = threading.Thread(target=write)
-        thread.start()
+    def write() -> None:
         ready.wait()
-        collect(journal, collector, keep=1, also=(), now=time.time(), tell=silent)
-        thread.join()
-        assert failed == []
-        assert writer.whole(digest_bytes(data))
-        assert writer.read(digest_bytes(data)) == data
+        time.sleep(random.random() * 0.004)
+        digest = writer.put(data)
+        journal.append("note", {"digest": digest}, update=None, model="m", actor="ana")
+        found.append(writer.look(digest) is not None and writer.whole(digest))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    ready.wait()
+    collect(journal, collector, keep=1, also=(), now=time.time(), tell=silent)
+    thread.join()
+    found.append(writer.look(digest_bytes(data)) is not None and writer.read(digest_bytes(data)))
+    return all(found)
 
 
 @pytest.mark.parametrize("rounds", [40, pytest.param(1000, marks=pytest.mark.thorough)])
@@ -252,8 +246,29 @@ def test_artifact_that_is_put_while_it_is_collected_is_there_when_put_returns(
     tmp_path: Path, rounds: int
 ) -> None:
     journal = SqliteJournal(tmp_path / "ledger.db")
-    race(lambda: DirectoryArtifacts(tmp_path / "artifacts"), journal, rounds)
+    for number in range(rounds):
+        data = f"orphan {number}".encode()
+        assert raced(lambda: DirectoryArtifacts(tmp_path / "artifacts"), journal, data)
     journal.close()
+
+
+def test_put_between_the_last_look_and_the_removal_waits_and_writes_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, collector = (DirectoryArtifacts(tmp_path / "artifacts") for _ in range(2))
+    writer.put(DATA)
+    age(writer)
+    thread = threading.Thread(target=writer.put, args=(DATA,))
+
+    def late(name: str) -> None:
+        if name == "artifacts.remove":
+            thread.start()
+            thread.join(0.5)  # time enough to put, for one who does not wait
+
+    monkeypatch.setattr("instar.ledger.artifacts.crashpoint", late)
+    assert collector.remove(DIGEST, before=time.time() - 3600)
+    thread.join()
+    assert writer.read(DIGEST) == DATA
 
 
 @pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.thorough)])
