@@ -73,7 +73,7 @@ class TestS3Artifacts(ArtifactsContract):
             def stop(**_: object) -> None:
                 raise KeyboardInterrupt
 
-            monkeypatch.setattr(artifacts._client, "complete_multipart_upload", stop)
+            monkeypatch.setattr(artifacts._slow, "complete_multipart_upload", stop)
 
         return arm
 
@@ -89,7 +89,7 @@ def test_upload_that_is_interrupted_is_given_up(
     def stop(**_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(artifacts._client, "complete_multipart_upload", stop)
+    monkeypatch.setattr(artifacts._slow, "complete_multipart_upload", stop)
     with pytest.raises(KeyboardInterrupt):
         artifacts.put(b"p" * (PART + 1))
     assert artifacts.leftovers(before=float("inf")) == 0
@@ -148,9 +148,9 @@ def test_put_of_an_old_artifact_makes_it_young(
     digest = artifacts.put(b"abc")
     first = artifacts.look(digest)
     copied = []
-    copy = artifacts._client.copy_object
+    copy = artifacts._slow.copy_object
     monkeypatch.setattr(
-        artifacts._client, "copy_object", lambda **args: (copied.append(args), copy(**args))[1]
+        artifacts._slow, "copy_object", lambda **args: (copied.append(args), copy(**args))[1]
     )
     artifacts.put(b"abc")
     assert copied == []  # it is young enough

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -54,7 +55,8 @@ class Patience:
 
     The pause before repeat n is drawn from 0 to `base_s` * 2^n seconds, at most `cap_s` (full
     jitter, so that many who failed together do not come back together). Nothing is asked again
-    once `deadline_s` seconds have passed.
+    once `deadline_s` seconds have passed since the first failure: work that goes well may take
+    its time.
 
     Source:
         AWS Architecture Blog, "Exponential Backoff And Jitter", 2015.
@@ -75,7 +77,7 @@ class Patience:
             BackendError: the last failure; one that is not `retryable` at once.
         """
         self.budget.request()
-        until = self.clock() + self.deadline_s
+        until = math.inf
         tries = 0
         while True:
             try:
@@ -83,6 +85,7 @@ class Patience:
             except BackendError as error:
                 pause = random.uniform(0, min(self.cap_s, self.base_s * 2**tries))
                 tries += 1
+                until = min(until, self.clock() + self.deadline_s)
                 over = tries == self.attempts or self.clock() + pause > until
                 if not error.retryable or over or not self.budget.repeat():
                     raise

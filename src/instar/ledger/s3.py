@@ -46,6 +46,8 @@ PARTS = 10_000  # of one object, at most: a rule of S3
 COPY = 5 << 30  # bytes that S3 copies in one request, at most
 RENEW_S = 600.0  # an artifact older than this is made young when it is put again: see `remove`
 SLOWEST = 250_000  # bytes per second below which a download is given up
+SLOW = 20  # times `silent_s` for the operations in `_LONG`
+_LONG = ("complete_multipart_upload", "copy_object")
 _NEXT = {
     "list_objects_v2": (("ContinuationToken", "NextContinuationToken"),),
     "list_multipart_uploads": (
@@ -225,6 +227,7 @@ class S3Artifacts:
         self.cache = cache
         self._place, self._patience = place, patience or Patience()
         self._client = _connect(place, connect_s, silent_s)
+        self._slow_s = (connect_s, SLOW * silent_s)
 
     def put(self, data: bytes) -> str:
         """Keep bytes and return their digest.
@@ -536,8 +539,14 @@ class S3Artifacts:
             raise NotADigest(digest)
         named = {"Bucket": self._place.bucket, **({"Key": self._key(digest)} if digest else {})}
         with _meanings(self._place, digest):
-            answer: Mapping[str, Any] = getattr(self._client, operation)(**named | args)
+            client = self._slow if operation in _LONG else self._client
+            answer: Mapping[str, Any] = getattr(client, operation)(**named | args)
             return answer
+
+    @functools.cached_property
+    def _slow(self) -> Any:
+        """Ask what may take minutes of silence: joining the parts of an object, copying it."""
+        return _connect(self._place, *self._slow_s)
 
 
 def _base64(data: bytes) -> str:
