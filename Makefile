@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test faults setup format lint types tests clean
+.PHONY: demo test faults mutations setup format lint types tests clean
 
 demo: $(VENV)/.demo
 	$(BIN)/instar demo
@@ -45,6 +45,10 @@ tests: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 1200 -m 'thorough or not thorough' tests/faults
+
+# Takes one safeguard after the other out of a copy of the source; the tests must notice each.
+mutations: $(VENV)/.dev
+	$(BIN)/python tools/mutations.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache

@@ -5,9 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import PostgresServer
 
 
 def _only_loopback(event: str, args: tuple[Any, ...]) -> None:
@@ -30,3 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _few_threads() -> None:
     """Leave the other cores to the other workers."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Lend a PostgreSQL server that this process's tests share; each makes its own schema."""
+    from tests.servers.postgres import running
+
+    with running() as server:
+        yield server

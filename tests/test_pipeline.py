@@ -10,20 +10,37 @@ from typing import Any
 import pytest
 
 from instar import pipeline
-from instar.core.errors import BackendError
+from instar.core.codec import encode
+from instar.core.digest import digest_bytes, digest_json
+from instar.core.errors import BackendError, Interrupted
 from instar.core.finding import Verdict
-from instar.core.policy import ApprovePolicy, Policy, ReleasePolicy, StepRule, TrainPolicy
-from instar.core.records import Bundle, Phase, Plan, Training, Validation, VoteKind
+from instar.core.policy import (
+    ApprovePolicy,
+    Policy,
+    ReleasePolicy,
+    RunPolicy,
+    StepRule,
+    TrainPolicy,
+)
+from instar.core.records import Bundle, Network, Phase, Plan, Training, Validation, VoteKind
 from instar.core.tools import Route, Tools
-from instar.core.update import State
+from instar.core.update import State, replay
 from instar.ledger.journal import LostLease, SqliteJournal
-from instar.pipeline import Overtaken, Runner
+from instar.pipeline import (
+    ApprovalVoid,
+    NetworkChanged,
+    OutOfMemory,
+    Overtaken,
+    Quarantined,
+    Runner,
+)
 from instar.testing.tools import FakeClock, fake_tools
 from instar.testing.traffic import Behaviour, FakeTraffic
 from tests.service import line
 
 STEPS = (StepRule(share=0.5, requests=40),)
 POLICY = Policy(release=ReleasePolicy(steps=STEPS, tick_s=0.01))
+WRITTEN = [0.0]  # the date that entries get: the clock of the ledger's own writer
 YES = line.vote(VoteKind.APPROVE, "bob", at=FakeClock().now())
 
 
@@ -48,7 +65,7 @@ class Stages:
                 return stage.run(**inputs, policy=policy, tools=tools)
             (tools.scratch / "half").touch()
             made = self.makes[stage.makes]
-            if isinstance(made, Exception):
+            if isinstance(made, BaseException):
                 raise made
             return made
 
@@ -62,7 +79,8 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
-    made = line.lay_out(tmp_path, line.REQUEST)
+    made = line.lay_out(tmp_path, line.REQUEST, clock=lambda: WRITTEN[0])
+    WRITTEN[0] = FakeClock().now()
     yield made
     made.close()
 
@@ -214,6 +232,213 @@ def test_stage_key_names_all_that_goes_in_and_nothing_else(
     other = runner(journal, tmp_path, policy=policy)
     again = other._key(train, inputs, "u0002" if change == "update" else "u0001")
     assert (again == key) is (change in ("nothing", "other section"))
+
+
+# Attempts, and stores that are away.
+
+
+def died(journal: SqliteJournal, folder: Path, stages: Stages, times: int) -> None:
+    """Let the training kill its process, as far as the ledger can see, several times."""
+    stages.makes[Training] = KeyboardInterrupt()  # nothing catches it, so nothing is noted
+    for _ in range(times):
+        with pytest.raises(KeyboardInterrupt):
+            runner(journal, folder).run("u0001")
+
+
+def test_stage_that_kills_its_process_again_and_again_is_given_up(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    died(journal, tmp_path, stages, 3)
+    stages.makes[Training] = line.TRAINING
+    with pytest.raises(Quarantined, match=r"none after 3 attempts.*without a word.*instar update"):
+        runner(journal, tmp_path).run("u0001")
+    assert stages.ran.count("train") == 3
+
+
+def test_stage_that_was_killed_less_often_is_tried_again(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    died(journal, tmp_path, stages, 2)
+    stages.makes[Training] = line.TRAINING
+    assert runner(journal, tmp_path).run("u0001").state is State.WAITING
+
+
+class Away(BackendError):
+    code = "backend.away"
+    retryable = True
+
+
+def test_store_that_is_away_is_asked_again_after_a_growing_shaken_while(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        asked.append((low, high))
+        return high
+
+    monkeypatch.setattr(pipeline.random, "uniform", uniform)
+    stages.makes[Training] = Away("a store", "none", "wait")
+    policy = replace(POLICY, run=RunPolicy(attempts=4, backoff_s=0.5))
+    carrier = runner(journal, tmp_path, policy=policy)
+    with pytest.raises(Away):
+        carrier.run("u0001")
+    assert asked == [(0, 0.5), (0, 1.0), (0, 2.0)]
+    assert carrier.tools.clock.slept == [0.5, 1.0, 2.0]
+    assert stages.ran.count("train") == 4
+    assert carrier.update("u0001").state is State.RUNNING
+    stages.makes[Training] = line.TRAINING
+    assert runner(journal, tmp_path).run("u0001").state is State.WAITING
+
+
+def test_stage_whose_store_never_comes_back_is_given_up_with_its_reason(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    stages.makes[Training] = Away("a store", "no answer at all", "wait")
+    for _ in range(3):
+        with pytest.raises(Away):
+            runner(journal, tmp_path).run("u0001")
+    with pytest.raises(Quarantined, match="no answer at all"):
+        runner(journal, tmp_path).run("u0001")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_stage_without_memory_says_so_with_its_peak(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages, error: Exception
+) -> None:
+    stages.makes[Training] = error
+    with pytest.raises(OutOfMemory, match=r"[\d,]+ MB that it had at its peak; lower policy.train"):
+        runner(journal, tmp_path).run("u0001")
+
+
+def test_record_whose_reply_was_lost_is_adopted_and_not_made_again(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = SqliteJournal.append
+
+    def lost(self: SqliteJournal, kind: str, *args: Any, **named: Any) -> Any:
+        append(self, kind, *args, **named)
+        if kind == "training":
+            raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteJournal, "append", lost)
+        with pytest.raises(Crash):
+            runner(journal, tmp_path).run("u0001")
+    before = runner(journal, tmp_path)
+    train = next(stage for stage in pipeline.STAGES if stage.name == "train")
+    without = replay(e for e in journal.entries(update="u0001") if e.kind != "training")
+    before._once(train, without)
+    assert stages.ran.count("train") == 1
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+class Told:
+    """A pulse that is told to stop at the n-th question."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def beat(self) -> None:
+        pass
+
+    def stopping(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_run_that_is_told_to_stop_ends_between_stages_and_goes_on(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    stopped = runner(journal, tmp_path)
+    stopped.tools = replace(stopped.tools, pulse=Told(2))
+    with pytest.raises(Interrupted, match="before train"):
+        stopped.run("u0001")
+    assert stages.ran == ["admit", "plan"]
+    assert runner(journal, tmp_path).run("u0001").state is State.WAITING
+
+
+def test_interrupted_stage_is_noted_and_is_no_attempt(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    stages.makes[Training] = Interrupted("after step 7 of epoch 2")
+    for _ in range(5):
+        with pytest.raises(Interrupted):
+            runner(journal, tmp_path).run("u0001")
+    notes = [entry.body["reason"] for entry in journal.entries(kind="note")]
+    assert notes == ["train was interrupted: the order to stop, after step 7 of epoch 2"] * 5
+    stages.makes[Training] = line.TRAINING
+    assert runner(journal, tmp_path).run("u0001").state is State.WAITING
+
+
+# Versions of Instar, and clocks.
+
+
+def test_update_begun_by_another_version_of_instar_is_finished(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = {"cost", "replay", "replay_logits"}  # fields that the older version did not know
+    older = {k: v for k, v in encode(line.TRAINING).items() if k not in newer}
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "__version__", "0.0.9")
+        stages.makes[Training] = Crash()
+        with pytest.raises(Crash):
+            runner(journal, tmp_path).run("u0001")
+    journal.append("training", older, update="u0001", model="demand", actor="worker")
+    done = runner(journal, tmp_path).run("u0001")
+    assert done.state is State.WAITING
+    assert done.records[Training] == line.TRAINING
+    assert stages.ran.count("admit") == stages.ran.count("plan") == stages.ran.count("train") == 1
+
+
+def releasing(journal: SqliteJournal, folder: Path, at: float) -> Any:
+    late = runner(journal, folder, traffic=gateway())
+    late.tools = replace(late.tools, clock=FakeClock(at=at))
+    return late.run("u0001", until="release")
+
+
+def test_clock_that_went_back_is_noted_once_and_prolongs_no_approval(
+    approved: SqliteJournal, tmp_path: Path
+) -> None:
+    at = FakeClock().now()
+    for _ in range(2):
+        with pytest.raises(ApprovalVoid, match="a clock 3600 s behind the ledger"):
+            releasing(approved, tmp_path, at - 3600)
+    (note,) = approved.entries(kind="note")
+    assert note.body["reason"] == "the clock stands 3600 s behind the ledger"
+    assert runner(approved, tmp_path).update("u0001").state is State.WAITING
+    # Somebody agrees under the clock as it is now.
+    WRITTEN[0] = at - 3600
+    line.file(approved, line.vote(VoteKind.APPROVE, "carol", at=at - 3600))
+    back = runner(approved, tmp_path)
+    back.tools = replace(back.tools, clock=FakeClock(at=at - 3600))
+    back.run("u0001")
+    assert releasing(approved, tmp_path, at - 3600).state is State.PROMOTED
+
+
+def test_approval_that_expired_by_what_the_ledger_saw_is_void_and_ends_nothing(
+    approved: SqliteJournal, tmp_path: Path
+) -> None:
+    with pytest.raises(ApprovalVoid, match="expired"):
+        releasing(approved, tmp_path, FakeClock().now() + 73 * 3600)
+    assert runner(approved, tmp_path).update("u0001").state is State.WAITING
+
+
+@pytest.mark.parametrize("jump", [86_400.0, 20 * 365 * 86_400.0], ids=["a day", "past 2038"])
+def test_jump_of_the_clock_cuts_no_hold_short(
+    approved: SqliteJournal, tmp_path: Path, jump: float
+) -> None:
+    done = runner(approved, tmp_path, traffic=gateway())
+    clock = done.tools.clock
+    assert isinstance(clock, FakeClock)
+    assert done.run("u0001", until="release").state is State.PROMOTED
+    for at in (clock.at + jump, clock.at - 3600):
+        clock.at = at
+        assert [e.body["name"] for e in approved.held(clock.boot())] == [line.OLD]
+    clock.sleep(POLICY.release.hold_s)
+    assert approved.held(clock.boot()) == []
 
 
 def test_later_vote_renews_an_approval(
@@ -382,6 +607,29 @@ def test_release_ends_when_somebody_withdraws_it(approved: SqliteJournal, tmp_pa
     assert approved.champion("demand").body["name"] == line.OLD
 
 
+def test_approval_of_a_release_that_was_rolled_back_is_spent(
+    approved: SqliteJournal, tmp_path: Path
+) -> None:
+    bad = gateway()
+    bad._behave[line.NEW] = Behaviour(errors=0.5)
+    assert release(approved, tmp_path, bad).state is State.ROLLED_BACK
+    again = gateway()
+    assert release(approved, tmp_path, again).state is State.ROLLED_BACK
+    assert len(again.moves) == 1
+    assert "promotion" not in kinds(approved)
+
+
+def test_approval_of_a_promotion_that_a_person_took_back_is_spent(
+    approved: SqliteJournal, tmp_path: Path
+) -> None:
+    release(approved, tmp_path, gateway())
+    line.crown(approved, replace(line.model(line.OLD, line.ZERO), update="u0001"), "rollback")
+    again = gateway()
+    assert release(approved, tmp_path, again).state is State.ROLLED_BACK
+    assert len(again.moves) == 1
+    assert kinds(approved).count("promotion") == 1
+
+
 def test_release_without_a_gateway_is_refused(approved: SqliteJournal, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="gateway"):
         runner(approved, tmp_path).run("u0001", until="release")
@@ -391,3 +639,67 @@ def test_stages_are_filed_under_the_records_they_make() -> None:
     made = {stage.name: (stage.makes, stage.kind) for stage in pipeline.STAGES}
     assert made["package"] == (Bundle, "bundle")
     assert made["train"] == (Training, "training")
+
+
+# What made a record.
+
+
+def test_release_and_promotion_say_what_they_are_made_of(
+    approved: SqliteJournal, tmp_path: Path
+) -> None:
+    release(approved, tmp_path, gateway())
+    found = approved.entries(update="u0001")
+    bodies = {entry.kind: digest_json(entry.body) for entry in found}
+    moves = [entry for entry in found if entry.kind == "release"]
+    last = [digest_json(None), *(digest_json(entry.body) for entry in moves)]
+    for entry, before in zip(moves, last, strict=False):
+        assert entry.work is not None
+        assert entry.work["inputs"]["last"] == before
+        assert entry.work["inputs"]["approval"] == bodies["approval"]
+    (promotion,) = approved.entries(kind="promotion", update="u0001")
+    assert promotion.work is not None
+    assert promotion.work["output"] == digest_json(promotion.body)
+    for name in ("request", "admission", "training", "bundle", "validation"):
+        assert promotion.work["inputs"][name] == bodies[name]
+
+
+def test_votes_that_a_stage_saw_are_its_inputs(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    line.file(journal, YES)
+    runner(journal, tmp_path).run("u0001")
+    votes = [entry.body for entry in journal.entries(kind="vote")]
+    (approval,) = journal.entries(kind="approval")
+    assert approval.work is not None
+    assert approval.work["inputs"]["votes"] == digest_json(votes)
+
+
+def test_owner_of_a_stage_is_who_the_policy_names(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    policy = replace(POLICY, run=RunPolicy(owners={"train": "dora"}))
+    runner(journal, tmp_path, policy=policy).run("u0001")
+    owners = {e.kind: e.work["owner"] for e in journal.entries(update="u0001") if e.work}
+    assert (owners["training"], owners["plan"]) == ("dora", "alice")
+
+
+@pytest.mark.parametrize("now", ["x = 2", None], ids=["changed", "gone"])
+def test_network_that_is_another_by_now_is_not_run(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages, now: str | None
+) -> None:
+    first = runner(journal, tmp_path)
+    file = first.tools.project / "nets.py"
+    file.write_text("x = 1")
+    network = Network(build="nets:build", source=digest_bytes(b"x = 1"))
+    asked = replace(line.REQUEST, update="u0002", network=network)
+    journal.append("request", encode(asked), update="u0002", model="demand", actor="alice")
+    stages.makes[Training] = Crash()
+    with pytest.raises(Crash):
+        first.run("u0002")
+    stages.makes[Training] = line.TRAINING
+    file.unlink() if now is None else file.write_text(now)
+    with pytest.raises(NetworkChanged, match="instar resume u0002"):
+        first.run("u0002")
+    assert stages.ran.count("train") == 1
+    file.write_text("x = 1")
+    assert first.run("u0002").state is State.WAITING

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +18,16 @@ import pytest
 from instar import pipeline, worker
 from instar.core.codec import encode
 from instar.core.digest import canonical
-from instar.core.errors import BackendError, InputError
+from instar.core.errors import BackendError, InputError, Interrupted
 from instar.core.policy import Policy
-from instar.core.records import Training, Watch
+from instar.core.records import Phase, Training, Watch
+from instar.core.tools import Route
 from instar.core.update import State, replay
 from instar.ledger.artifacts import DirectoryArtifacts
-from instar.ledger.journal import Busy, SqliteJournal
+from instar.ledger.journal import Busy, LostLease, SqliteJournal
 from instar.policy import read
 from instar.serving.client import GatewaySilent
-from instar.testing.tools import fake_tools
+from instar.testing.tools import FakeClock, fake_tools
 from instar.worker import Work
 from tests.service import line
 
@@ -44,7 +46,9 @@ def work(tmp_path: Path) -> Iterator[Work]:
 def over(folder: Path, by: str = "alice") -> Work:
     project = read(folder / "instar.yaml", overrides={})
     artifacts = DirectoryArtifacts(folder / ".instar" / "artifacts")
-    return Work(folder, project, replace(fake_tools(folder), artifacts=artifacts), by)
+    clock = FakeClock(at=time.time() + 3600)  # never behind the dates that the ledger writes
+    tools = replace(fake_tools(folder), artifacts=artifacts, clock=clock)
+    return Work(folder, project, tools, by)
 
 
 def dead() -> str:
@@ -54,12 +58,14 @@ def dead() -> str:
     return f"{HOST}:{process.pid}"
 
 
-def test_lease_waits_for_a_dead_holder_until_it_runs_out(work: Work) -> None:
+def test_lease_of_a_dead_holder_is_taken_at_once_and_fences_it_off(work: Work) -> None:
     clock = work.tools.clock
-    work.journal.acquire("demand", dead(), 3.0, clock.now())
+    old = work.journal.acquire("demand", dead(), 3.0, clock.now())
     with work.lease() as epoch:
-        assert epoch == 2
-    assert 3.0 <= sum(clock.slept) <= 4.0
+        assert epoch == old + 1
+        with pytest.raises(LostLease):
+            line.file(work.journal, line.ADMISSION, epoch=old)
+    assert clock.slept == []
 
 
 @pytest.mark.parametrize("holder", [f"{HOST}:{os.getppid()}", "elsewhere:1", "a person"])
@@ -87,7 +93,7 @@ def test_lease_is_given_back_when_the_work_breaks(work: Work) -> None:
 def test_lease_is_renewed_while_the_work_goes_on(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "LEASE_S", 0.03)
+    monkeypatch.setattr(worker.work, "LEASE_S", 0.03)
     renewed: list[int] = []
 
     def renew(self: SqliteJournal, model: str, holder: str, epoch: int, *_: float) -> None:
@@ -96,8 +102,6 @@ def test_lease_is_renewed_while_the_work_goes_on(
 
     monkeypatch.setattr(SqliteJournal, "renew", renew)
     with work.lease():
-        import time
-
         until = time.monotonic() + 10
         while len(renewed) < 3 and time.monotonic() < until:
             time.sleep(0.01)
@@ -162,7 +166,7 @@ def test_second_adoption_is_refused(work: Work) -> None:
         worker.adopt(work, weights="", train="", holdout="", preprocessing=None, seed=0)
 
 
-def broken(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def broken(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Let every stage return its made-up record, but the training break."""
     made = {type(record): record for record in line.MADE}
 
@@ -199,6 +203,131 @@ def test_stage_that_refuses_its_input_is_recorded_under_its_code(
     with pytest.raises(InputError, match="write one"):
         worker.resume(work, update="u0001")
     assert work.journal.entries(update="u0001")[-1].body["code"] == "input"
+
+
+def test_stage_that_broke_in_the_projects_own_code_names_the_line(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = compile(
+        "def build():\n    raise ValueError('no such layer')", work.root / "nets.py", "exec"
+    )
+    names: dict[str, Any] = {}
+    exec(code, names)
+    made = pipeline.STAGES
+
+    def fake(stage: pipeline.Stage) -> pipeline.Stage:
+        return replace(stage, run=lambda **_: names["build"]())
+
+    monkeypatch.setattr(pipeline, "STAGES", tuple(map(fake, made)))
+    with pytest.raises(worker.OwnCode, match=r"nets.py, line 2.*no such layer"):
+        worker.resume(work, update="u0001")
+    assert replay(work.journal.entries(update="u0001")).state is State.FAILED
+
+
+def test_stage_without_memory_ends_the_update_with_advice(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch, MemoryError())
+    with pytest.raises(pipeline.OutOfMemory):
+        worker.resume(work, update="u0001")
+    last = work.journal.entries(update="u0001")[-1]
+    assert last.body["code"] == "update.out_of_memory"
+    assert "lower policy.train.batch" in last.body["reason"]
+
+
+def test_stage_that_never_leaves_a_record_ends_the_update_in_quarantine(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch, KeyboardInterrupt())  # nothing catches it, as nothing catches a kill
+    before = work.journal.champion("demand")
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            worker.resume(work, update="u0001")
+    with pytest.raises(pipeline.Quarantined):
+        worker.resume(work, update="u0001")
+    last = work.journal.entries(update="u0001")[-1]
+    assert (last.kind, last.body["code"]) == ("failed", "update.quarantined")
+    assert work.journal.champion("demand") == before
+    worker.resume(work, update="u0001")  # an end is an end
+    assert work.journal.entries(update="u0001")[-1] == last
+
+
+def test_worker_that_is_told_to_stop_says_where_it_stands(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch, Interrupted("after step 7 of epoch 2"))
+    done = worker.resume(work, update="u0001")
+    assert done["interrupted"] == "the order to stop, after step 7 of epoch 2"
+    assert replay(work.journal.entries(update="u0001")).state is State.RUNNING
+
+
+def test_policy_that_changes_on_the_way_holds_for_the_next_update_only(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float | None] = []
+    made = {type(record): record for record in line.MADE}
+
+    def fake(stage: pipeline.Stage) -> pipeline.Stage:
+        def run(*, policy: Any, **_: Any) -> Any:
+            if stage.makes is Training:
+                seen.append(policy.lr)
+            return made[stage.makes]
+
+        return stage if stage.name == "approve" else replace(stage, run=run)
+
+    monkeypatch.setattr(pipeline, "STAGES", tuple(map(fake, pipeline.STAGES)))
+    (work.root / "instar.yaml").write_text(line.YAML + "policy: {train: {lr: 0.5}}\n")
+    later = over(work.root)
+    assert later.project.policy.train.lr == 0.5
+    worker.resume(later, update="u0001")
+    later.journal.close()
+    assert seen == [None]
+
+
+def test_release_that_breaks_sends_its_traffic_home_before_the_update_fails(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.file(work.journal, *line.MADE, line.approval(), line.moving(Phase.STEP, 0.25))
+    names = {line.OLD: 0.75, line.NEW: 0.25}
+    manifests = {name: line.digest(name) for name in names}
+    worker.gateway(work).put(Route("demand", 7, names, manifests, line.OLD))
+
+    def breaks(**_: Any) -> Any:
+        raise ValueError("no such gate")
+
+    stages = [
+        replace(stage, run=breaks) if stage.name == "release" else stage
+        for stage in pipeline.STAGES
+    ]
+    monkeypatch.setattr(pipeline, "STAGES", tuple(stages))
+    monkeypatch.setattr(worker.GatewayTraffic, "status", lambda _: {"generation": 99})
+    with pytest.raises(worker.StageFailed):
+        worker.release(work, update="u0001")
+    assert worker.gateway(work).route().shares == {line.OLD: 1.0}
+    assert replay(work.journal.entries(update="u0001")).state is State.FAILED
+
+
+def test_adoption_that_died_before_its_route_is_finished_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "instar.yaml").write_text(line.YAML)
+    monkeypatch.setattr(worker.intake, "adopt", lambda *_, **__: line.model(line.OLD))
+    given = {"weights": "", "train": "", "holdout": "", "preprocessing": None, "seed": 0}
+
+    def dies(_: Work) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "settled", dies)
+        with pytest.raises(KeyboardInterrupt):
+            worker.adopt(over(tmp_path), **given)
+    again = over(tmp_path)
+    assert worker.adopt(again, **given)["champion"] == line.OLD
+    assert worker.gateway(again).route().shares == {line.OLD: 1.0}
+    assert len(again.journal.entries(kind="adoption")) == 1
+    with pytest.raises(worker.AlreadyAdopted):
+        worker.adopt(again, **given)
+    again.journal.close()
 
 
 def test_store_that_is_away_ends_nothing(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:

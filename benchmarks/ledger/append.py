@@ -2,8 +2,11 @@
 
     python -m benchmarks.ledger.append
 
-Rounds alternate between the two, so that both meet the same disk. The bare side writes a row of
-the same size with one unique index, at the same journal mode and `synchronous=FULL`.
+For SQLite and for a PostgreSQL server of its own on the same disk. Rounds alternate between all
+sides, so that they meet the same disk. A bare side writes a row of the same size with one
+unique index, and commits as durably: SQLite at the same journal mode and `synchronous=FULL`,
+PostgreSQL with `fsync` and `synchronous_commit`. Ours signs a checkpoint every 64
+entries and puts it beside the database.
 """
 
 from __future__ import annotations
@@ -15,9 +18,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from instar.ledger.journal import SqliteJournal
+import psycopg
+
+from instar.ledger.journal import Checkpoints, Journal, SqliteJournal
+from instar.ledger.postgres import PostgresJournal
 from instar.ledger.sqlite import journal_mode
+from tests.servers.postgres import running
 
 ROUNDS, APPENDS = 10, 50
 BODY = {
@@ -52,9 +60,21 @@ def bare(path: Path) -> Callable[[int], object]:
     return insert
 
 
-def ours(path: Path) -> Callable[[int], object]:
-    """Open a journal with a lease, and return what appends one fenced, keyed entry."""
-    journal = SqliteJournal(path)
+def bare_postgres(link: psycopg.Connection[Any]) -> Callable[[int], object]:
+    """Make a bare table in a server, and return what inserts one row durably."""
+    link.execute("CREATE TABLE bare (seq integer PRIMARY KEY, body text, hash text UNIQUE)")
+    link.commit()
+    body = json.dumps(BODY)
+
+    def insert(number: int) -> None:
+        link.execute("INSERT INTO bare VALUES (%s, %s, %s)", (number, body, f"{number:071}"))
+        link.commit()
+
+    return insert
+
+
+def ours(journal: Journal) -> Callable[[int], object]:
+    """Take a journal's lease, and return what appends one fenced, keyed entry."""
     epoch = journal.acquire("demand", "benchmark", 3600, time.time())
 
     def append(number: int) -> object:
@@ -73,12 +93,24 @@ def ours(path: Path) -> Callable[[int], object]:
 
 def main() -> None:
     # Beside the code, not in /tmp, which may lie in memory, where nothing is durable.
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        sides = {"bare": bare(Path(folder) / "bare.db"), "journal": ours(Path(folder) / "ours.db")}
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, running(Path.cwd()) as server:
+        link = psycopg.connect(host=str(server.folder), user="postgres", dbname="postgres")
+        file = SqliteJournal(Path(folder) / "ours.db", signing=Checkpoints(Path(folder) / "ours"))
+        signing = Checkpoints(Path(folder) / "theirs")
+        served = PostgresJournal(server.address(server.schema()), signing=signing)
+        sides = {
+            "sqlite bare": bare(Path(folder) / "bare.db"),
+            "sqlite": ours(file),
+            "postgres bare": bare_postgres(link),
+            "postgres": ours(served),
+        }
         spent: dict[str, list[float]] = {name: [] for name in sides}
         for round_ in range(ROUNDS):
             for name, act in sides.items():
                 spent[name] += timed(act, round_ * APPENDS)
+        file.close()
+        served.close()
+        link.close()
     print(f"{'ms per append':<16}{'median':>8}{'p10':>8}{'p90':>8}")
     figures = {}
     for name, values in spent.items():
@@ -89,9 +121,12 @@ def main() -> None:
             "p90_ms": round(tenths[-1], 3),
         }
         print(f"{name:<16}" + "".join(f"{value:>8.2f}" for value in figures[name].values()))
-    ratio = round(figures["journal"]["median_ms"] / figures["bare"]["median_ms"], 2)
-    print(f"{'ratio':<16}{ratio:>8.2f}   limit: 5 ms, SQLite {sqlite3.sqlite_version}")
-    print(json.dumps({**figures, "ratio": ratio, "limit_ms": 5.0, "n": ROUNDS * APPENDS}))
+    for name in ("sqlite", "postgres"):
+        bare_ms = figures[f"{name} bare"]["median_ms"]
+        figures[name]["ratio"] = round(figures[name]["median_ms"] / bare_ms, 2)
+        print(f"{name + ', ratio':<16}{figures[name]['ratio']:>8.2f}")
+    print(f"limit on SQLite: 5 ms; here {sqlite3.sqlite_version}")
+    print(json.dumps({**figures, "limit_ms": 5.0, "n": ROUNDS * APPENDS}))
 
 
 if __name__ == "__main__":

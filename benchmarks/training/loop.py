@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from instar.core.data import InputSpec
+from instar.ledger.safedir import SafeDir
 from instar.models.families import NETWORKS
 from instar.stages.train import loop
 from instar.stages.train.loop import Course, Group, Keeper
@@ -51,6 +52,9 @@ CASES: dict[str, tuple[str, InputSpec, dict[str, object], int]] = {
 class Clock:
     def now(self) -> float:
         return time.time()
+
+    def boot(self) -> tuple[str, float]:
+        return "", time.monotonic()
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -101,7 +105,7 @@ def ours(net: nn.Module, data: Rows, loss_of: Callable[..., torch.Tensor], valid
             valid,
             course,
             groups=[Group(list(net.parameters()))],
-            keeper=Keeper(Path(folder), "", Clock(), math.inf),
+            keeper=Keeper(SafeDir(Path(folder)), "", Clock(), math.inf),
             tell=lambda _: None,
         )
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import polars as pl
 
+from instar import provenance
 from instar.bundle.runtime import ServedBundle
 from instar.core.codec import decode
 from instar.core.data import Kind, Preprocessing, Role, Schema, Snapshot, Task
-from instar.core.digest import digest_bytes
 from instar.core.errors import InputError, InstarError
 from instar.core.finding import Verdict
 from instar.core.policy import TrainPolicy
@@ -98,9 +98,7 @@ def network_of(project: Project, root: Path) -> Network:
     """Describe the project's network, with the digest of the file it is written in."""
     if project.network.build is None:
         return project.network
-    module = root / (project.network.build.split(":")[0].replace(".", "/") + ".py")
-    source = digest_bytes(module.read_bytes()) if module.is_file() else None
-    return replace(project.network, source=source)
+    return replace(project.network, source=provenance.module(project.network.build, root))
 
 
 def features_of(project: Project, schema: Schema) -> tuple[str, ...]:
@@ -139,7 +137,15 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
         new_classes=admit.new_classes,
     )
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
-    return Asked(snapshot, champion.task, network_of(project, tools.project), features)
+    network = network_of(project, tools.project)
+    _keep_source(network, tools)
+    return Asked(snapshot, champion.task, network, features)
+
+
+def _keep_source(network: Network, tools: Tools) -> None:
+    """Keep the file that a network is written in, so that an update can be run again."""
+    if network.build is not None and network.source is not None:
+        tools.artifacts.put_file(provenance.module_file(network.build, tools.project))
 
 
 def request(asked: Asked, project: Project, champion: ModelVersion, **who: Any) -> Request:
@@ -206,6 +212,7 @@ def adopt(
         if finding.enforced and finding.verdict is not Verdict.PASS:
             raise Unsealable(weights.name, finding.message)
     replay = sample(learnt, size(learnt.height, project.policy.train), tools.seed)
+    _keep_source(network, tools)
     answers = logits(module, prepare.inputs(replay, prepared))
     kept, kept_logits = keep(replay, answers, schema, task.time, tools.artifacts)
     metric = primary(task.kind)

@@ -10,17 +10,22 @@ again with the same inputs adopts what is recorded.
 from __future__ import annotations
 
 import inspect
+import random
+import resource
 import shutil
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from instar import __version__
-from instar.core.codec import encode
+from instar import __version__, provenance
+from instar.core.clock import LedgerClock
+from instar.core.codec import encode, filed
+from instar.core.crash import crashpoint
 from instar.core.digest import digest_json
-from instar.core.errors import InputError
+from instar.core.errors import BackendError, InputError, Interrupted
 from instar.core.finding import Verdict
 from instar.core.policy import Policy
 from instar.core.records import (
@@ -38,8 +43,10 @@ from instar.core.records import (
 )
 from instar.core.tools import Tools
 from instar.core.update import KINDS, Update, replay
-from instar.ledger.journal import Entry, Journal
+from instar.ledger.journal import Entry, Hold, Journal, TakenKey
+from instar.ledger.versions import made as entry_of
 from instar.ledger.versions import version
+from instar.ledger.work import work
 from instar.stages.admit import admit
 from instar.stages.approve import approve
 from instar.stages.package import package
@@ -49,6 +56,7 @@ from instar.stages.train import train
 from instar.stages.validate import validate
 
 Votes = tuple[Vote, ...]
+BEHIND_S = 60.0  # that a clock may stand behind the ledger before its word counts for nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +87,59 @@ STAGES: tuple[Stage, ...] = tuple(
 )
 
 
+Guard = Callable[[str], AbstractContextManager[None]]
+
+
+def unwatched(_: str) -> AbstractContextManager[None]:
+    """Let a stage work with nobody looking."""
+    return nullcontext()
+
+
 def last_of(record: type) -> Any:
     """Name the type of a stage's own last record: `Release | None`."""
     return record | None
 
 
+_MADE_OF = {
+    name: hint for name, hint in typing.get_type_hints(successor).items() if name != "return"
+}
+"""What a promoted version is made of."""
+
+
 class Runner:
-    """Carry one update from where the ledger says it stands to where it must stop."""
+    """Carry one update from where the ledger says it stands to where it must stop.
+
+    Args:
+        guard: Watches over the work of a stage, which it is given by its key.
+    """
 
     def __init__(
-        self, journal: Journal, policy: Policy, tools: Tools, *, actor: str, epoch: int | None
+        self,
+        journal: Journal,
+        policy: Policy,
+        tools: Tools,
+        *,
+        actor: str,
+        epoch: int | None,
+        guard: Guard = unwatched,
     ) -> None:
         self.journal, self.policy, self.tools = journal, policy, tools
         self.actor, self.epoch = actor, epoch
+        self._guard = guard
+        self._attempts: dict[str, int] = {}
+        self._dated = 0.0
 
     def update(self, update: str) -> Update:
         """Replay the ledger."""
-        return replay(self.journal.entries(update=update))
+        entries = self.journal.entries(update=update)
+        votes = [place for place, entry in enumerate(entries) if entry.kind == "vote"]
+        since = entries[votes[-1] if votes else 0 :]
+        self._dated = max((entry.at for entry in since), default=0.0)
+        return replay(entries)
+
+    def _behind(self) -> float:
+        """Seconds that the clock stands behind what was written since the last vote."""
+        return self._dated - self.tools.clock.now()
 
     def champion(self, request: Request) -> ModelVersion:
         """Find the version that was champion when the update was asked for."""
@@ -108,13 +152,16 @@ class Runner:
         `approve` is, as long as it waits; `release` is until it has ended.
         """
         last = 1 + [stage.name for stage in STAGES].index(until)
+        self._note_the_clock(self.update(update))
         for before, stage in zip((None, *STAGES), STAGES[:last], strict=False):
             state = self.update(update)
             if not (state.state.open and may_follow(before, stage, state)):
                 break
+            if self.tools.pulse.stopping():
+                raise Interrupted(f"before {stage.name}")
             if stage.name == "release":
                 self._release(stage, state)
-            elif not _settled(stage, state):
+            elif not _filed(stage, state):
                 self._once(stage, state)
         return self.update(update)
 
@@ -132,23 +179,88 @@ class Runner:
 
     def _call(self, stage: Stage, inputs: Mapping[str, Any], scratch: Path) -> Any:
         scratch.mkdir(parents=True, exist_ok=True)
-        tools = replace(self.tools, scratch=scratch)
+        clock = LedgerClock(self.tools.clock, self._dated)
+        tools = replace(self.tools, scratch=scratch, clock=clock)
         return stage.run(**inputs, policy=getattr(self.policy, stage.name), tools=tools)
 
+    def again(self, stage: Stage, state: Update) -> Any:
+        """Run a stage once more on the inputs that are recorded; nothing is filed."""
+        return self._call(stage, self._inputs(stage, state), self.tools.scratch / stage.name)
+
     def _once(self, stage: Stage, state: Update) -> None:
+        """Run a stage, unless its record is there: a reply may have been lost, not the record."""
         inputs = self._inputs(stage, state)
         key = self._key(stage, inputs, state.request.update)
-        self.tools.progress(stage.name, note="begins")
         scratch = self.tools.scratch / key.removeprefix("sha256:")[:16]
-        record = self._call(stage, inputs, scratch)
-        self._append(stage.kind, record, state.request, key)
-        shutil.rmtree(scratch, ignore_errors=True)
-        self.tools.progress(stage.name, 1, 1, record.verdict.value)
+        if there := self.journal.by_key(key):
+            if (there.kind, there.update) != (stage.kind, state.request.update):
+                raise TakenKey(key, there)
+            said = str(there.body["verdict"])
+        else:
+            self._own_code(stage, state.request)
+            self.tools.progress(stage.name, note="begins")
+            record = self._attempt(stage, inputs, scratch, key, state.request)
+            self._append(stage, record, state, key)
+            said = record.verdict.value
+        crashpoint(f"scratch.{stage.name}")
+        shutil.rmtree(scratch, ignore_errors=True)  # what stays costs space: the record is made
+        self.tools.progress(stage.name, 1, 1, said)
 
-    def _append(self, kind: str, record: Any, request: Request, key: str | None) -> Entry:
-        return self.journal.append(
-            kind,
-            encode(record),
+    def _attempt(
+        self, stage: Stage, inputs: Mapping[str, Any], scratch: Path, key: str, request: Request
+    ) -> Any:
+        """Run a stage after its attempt is counted, and note how it ends without a record.
+
+        Raises:
+            Quarantined: it was begun as often as the policy allows.
+            OutOfMemory: it asked for more memory than there is.
+        """
+        allowed = self.policy.run.attempts
+        attempt = self.journal.attempt(key, model=request.model, epoch=self.epoch)
+        self._attempts[key] = attempt.number
+        if attempt.number > allowed:
+            raise Quarantined(stage.name, attempt.number - 1, attempt.before)
+        if attempt.number > 1:
+            ended = attempt.before or KILLED
+            note = f"attempt {attempt.number} of {allowed}; the one before ended so: {ended}"
+            self.tools.progress(stage.name, note=note)
+        try:
+            with self._guard(key):
+                return self._patiently(stage, lambda: self._call(stage, inputs, scratch))
+        except Interrupted as error:
+            self.ended(key, str(error), request.model, counts=False)
+            self._note(f"{stage.name} was interrupted: {error.got}", request, None)
+            raise
+        except BackendError as error:
+            self.ended(key, str(error), request.model)
+            raise
+        except Exception as error:
+            if is_memory(error):
+                raise OutOfMemory(stage.name) from error
+            raise
+
+    def ended(self, key: str, reason: str, model: str, *, counts: bool = True) -> None:
+        """Note how an attempt ended that left no record."""
+        self.journal.attempted(key, reason, model=model, epoch=self.epoch, counts=counts)
+
+    def _patiently(self, stage: Stage, act: Callable[[], Any]) -> Any:
+        """Ask a store or server that failed again, after a while that doubles and is shaken."""
+        rule = self.policy.run
+        for turn in range(1, rule.attempts):
+            try:
+                return act()
+            except BackendError as error:
+                if not error.retryable or self.tools.pulse.stopping():
+                    raise
+                pause = random.uniform(0, rule.backoff_s * 2 ** (turn - 1))
+                self.tools.progress(stage.name, note=f"again in {pause:.1f} s: {error}")
+                self.tools.clock.sleep(pause)
+        return act()
+
+    def _note(self, reason: str, request: Request, key: str | None) -> None:
+        self.journal.append(
+            "note",
+            {"reason": reason},
             update=request.update,
             model=request.model,
             actor=self.actor,
@@ -156,18 +268,77 @@ class Runner:
             epoch=self.epoch,
         )
 
+    def _note_the_clock(self, state: Update) -> None:
+        """Record, once, that the clock went back."""
+        if state.state.open and self._behind() > BEHIND_S:
+            reason = f"the clock stands {self._behind():.0f} s behind the ledger"
+            key = f"clock:{state.request.update}:{self._dated:.3f}"
+            self._note(reason, state.request, key)
+            self.tools.progress("clock", note=reason)
+
+    def _append(self, stage: Stage, record: Any, state: Update, key: str | None) -> Entry:
+        body = filed(record)
+        return self.journal.append(
+            stage.kind,
+            body,
+            update=state.request.update,
+            model=state.request.model,
+            actor=self.actor,
+            key=key,
+            epoch=self.epoch,
+            work=self._work(stage.name, stage.needs, body, state, self._attempts.get(key or "")),
+        )
+
+    def _work(
+        self,
+        stage: str,
+        needs: Mapping[str, Any],
+        body: Mapping[str, Any],
+        state: Update,
+        attempt: int | None = None,
+    ) -> dict[str, Any]:
+        """Say what made a record: its inputs by the digests of the entries that hold them."""
+        request = state.request
+        entries = self.journal.entries(update=request.update)
+        bodies: dict[Any, Any] = {KINDS[e.kind]: e.body for e in entries if e.kind in KINDS}
+        bodies |= {last_of(record): body for record, body in bodies.items()}
+        bodies[ModelVersion] = entry_of(self.journal, request.model, request.champion).body
+        votes = [entry.body for entry in entries if entry.kind == "vote"]
+        bodies[Votes] = votes[: len(state.votes)]  # people may have spoken since
+        return work(
+            stage,
+            body,
+            owner=self.policy.run.owners.get(stage, request.by),
+            inputs={name: digest_json(bodies.get(hint)) for name, hint in needs.items()},
+            policy=digest_json(encode(getattr(self.policy, stage))),
+            code=provenance.code(),
+            attempt=attempt,
+        )
+
+    def _own_code(self, stage: Stage, request: Request) -> None:
+        """See that the function of the network is the one that the update was asked for with."""
+        network = request.network
+        if stage.name == "approve" or network.build is None:
+            return
+        if provenance.module(network.build, self.tools.project) != network.source:
+            raise NetworkChanged(request.update, network.build)
+
     def _release(self, stage: Stage, state: Update) -> None:
         """Tick until the release has ended; file every move, not every look."""
         scratch = self.tools.scratch / "release"
         if state.get(Release) is None:
             self._reigning(state.request)
+            self._still_approved(state)
         while state.state.open:
+            if self.tools.pulse.stopping():
+                raise Interrupted("in a release, which keeps its shares of the traffic")
             last = state.get(Release)
             if last is not None and last.phase is Phase.PROMOTING:
                 self._promote(state)
             now: Release = self._call(stage, self._inputs(stage, state), scratch)
             if moved(last, now):
-                self._append(stage.kind, now, state.request, None)
+                key = f"release:{state.request.update}:{len(state.releases) + 1}"
+                self._append(stage, now, state, key)
             ended = now.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
             self.tools.progress("release", ended, ended, f"{now.phase.value}: {now.reason}")
             state = self.update(state.request.update)
@@ -182,6 +353,17 @@ class Runner:
         if entry is None or name != request.champion:
             raise Overtaken(request.update, request.champion, name)
         return entry
+
+    def _still_approved(self, state: Update) -> None:
+        """See that an approval holds by any clock: one that went back prolongs nothing."""
+        approval = state.records[Approval]
+        if self._behind() > BEHIND_S:
+            raise ApprovalVoid(
+                state.request.update, f"a clock {self._behind():.0f} s behind the ledger"
+            )
+        now = max(self.tools.clock.now(), self._dated)
+        if approval.expires_at is not None and approval.expires_at < now:
+            raise ApprovalVoid(state.request.update, "one that has expired")
 
     def _still_champion(self, request: Request, candidate: str) -> None:
         """See that nobody rolled back between the promotion and the move of the traffic."""
@@ -202,15 +384,20 @@ class Runner:
             state.records[Bundle],
             state.records[Validation],
         )
+        hold_s = self.policy.release.hold_s
+        body = filed(made)
         self.journal.promote(
             request.model,
             expect=self._reigning(request).seq,
             kind="promotion",
-            body=encode(made),
+            body=body,
             update=request.update,
             actor=self.actor,
             epoch=self.epoch,
+            # An approval is of one update, and an update is promoted once: this key spends it.
             key=f"promotion:{request.update}",
+            hold=Hold(hold_s, *self.tools.clock.boot()) if hold_s else None,
+            work=self._work("release", _MADE_OF, body, state),
         )
 
 
@@ -226,7 +413,7 @@ def may_follow(before: Stage | None, stage: Stage, state: Update) -> bool:
     return bool(record.verdict is Verdict.PASS)
 
 
-def _settled(stage: Stage, state: Update) -> bool:
+def _filed(stage: Stage, state: Update) -> bool:
     record = state.records.get(stage.makes)
     if isinstance(record, Approval) and record.votes != state.votes:
         return False  # somebody spoke since
@@ -244,6 +431,78 @@ def moved(last: Release | None, now: Release) -> bool:
         now.verdict,
         dict(now.shares),
     )
+
+
+KILLED = "without a word, as a process does that is killed: out of memory, a crash, a power cut"
+
+
+class Quarantined(BackendError):
+    """Give an update up whose stage was begun again and again, and never left a record."""
+
+    code = "update.quarantined"
+
+    def __init__(self, stage: str, times: int, last: str) -> None:
+        super().__init__(
+            f"a record from {stage}",
+            f"none after {times} attempts, the last of which ended: {last or KILLED}",
+            "the champion serves on; find the reason, then ask again: instar update DATA",
+        )
+
+
+class OutOfMemory(BackendError):
+    """Report a stage that asked for more memory than there is."""
+
+    code = "update.out_of_memory"
+
+    def __init__(self, stage: str) -> None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        super().__init__(
+            f"memory for {stage}",
+            f"none beyond the {peak:,.0f} MB that it had at its peak",
+            "lower policy.train.batch, give the process more, or bring fewer rows",
+        )
+
+
+class ApprovalVoid(InputError):
+    """Refuse to begin a release under an approval that does not hold any more."""
+
+    code = "update.approval_void"
+
+    def __init__(self, update: str, got: str) -> None:
+        super().__init__(
+            "a valid approval", got, f"see to the clock, or ask again: instar approve {update}"
+        )
+
+
+def is_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, whichever library says it.
+
+    Example:
+        >>> is_memory(MemoryError()), is_memory(ValueError("no such layer"))
+        (True, False)
+        >>> is_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
+        True
+    """
+    said = str(error).lower()
+    words = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+    return isinstance(error, MemoryError) or any(word in said for word in words)
+
+
+class NetworkChanged(InputError):
+    """Refuse to run another network than the one that the update was asked for with.
+
+    The update stays open: it goes on as soon as the file is what it was.
+    """
+
+    code = "update.network_changed"
+
+    def __init__(self, update: str, build: str) -> None:
+        super().__init__(
+            f"`{build}` as it was when {update} was asked for",
+            "another content of its file",
+            f"restore the file and run `instar resume {update}`, or withdraw the update: "
+            f"`instar abort {update} --reason TEXT`",
+        )
 
 
 class Overtaken(InputError):

@@ -162,14 +162,16 @@ def test_status_three_where_people_are_awaited(instar: Instar, tmp_path: Path) -
     assert instar("resume", "u0001")[0] == 3
 
 
-def test_status_four_where_the_ledger_was_altered(instar: Instar, tmp_path: Path) -> None:
+def test_audit_says_by_its_status_that_the_ledger_was_altered(
+    instar: Instar, tmp_path: Path
+) -> None:
     line.lay_out(tmp_path, line.REQUEST, *WAITING).close()
     ledger = tmp_path / ".instar" / "ledger.db"
     whole = ledger.read_bytes()
     assert whole.count(b"weekly") == 1
     ledger.write_bytes(whole.replace(b"weekly", b"weekLy"))
     status, out, _ = instar("audit", "verify", "--json")
-    assert status == 4
+    assert (status, json.loads(out)["exit_code"]) == (41, 41)
     assert json.loads(out)["problems"][0].startswith("entry 3:")
     status, out, err = instar("status")
     assert (status, out, len(err.strip().splitlines())) == (4, "", 1)

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instar.core.codec import BadRecord, decode, encode
+from instar.core.codec import BadRecord, decode, encode, filed
 from instar.core.data import Column, Kind, Role, Schema
+from instar.core.digest import canonical
 from instar.core.finding import Finding, Interval, Verdict
 from instar.core.policy import Policy
-from instar.core.records import Vote, VoteKind
+from instar.core.records import Training, Vote, VoteKind
 from instar.core.update import KINDS
+from tests.service import line
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 FINDINGS = st.builds(
@@ -92,3 +94,10 @@ def test_value_that_is_no_json_is_refused(value: Any) -> None:
 def test_every_record_is_frozen_and_has_readable_hints(record: Any) -> None:
     assert record.__dataclass_params__.frozen
     assert typing.get_type_hints(record).keys() == {f.name for f in dataclasses.fields(record)}
+
+
+def test_filed_record_is_written_the_same_once_it_was_read_back() -> None:
+    made = dataclasses.replace(line.TRAINING, recipe={"batch": 16}, changes=())
+    body = filed(made)
+    assert canonical(body) == canonical(encode(decode(Training, body)))
+    assert canonical(encode(made)) != canonical(body)  # or the test would prove nothing

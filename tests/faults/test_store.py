@@ -35,6 +35,7 @@ DIGEST = digest_bytes(DATA)
 FEW = 12  # flips in `make test`; the thousand of F18 are in `make faults`
 SCRUBBED = 10
 HOURS = 7200.0
+BOOT = ("b", 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
 
 
 def swept(journal: SqliteJournal, store: Store) -> Scrubbed:
-    return scrub(journal, store, keep=1, also=(), now=time.time(), tell=silent)
+    return scrub(journal, store, keep=1, boot=BOOT, also=(), now=time.time(), tell=silent)
 
 
 def flips(count: int) -> Iterator[bytes]:
@@ -152,7 +153,7 @@ def test_orphan_of_a_writer_that_died_is_adopted_by_the_next_put_or_collected(
     age(store)
     adopted = store.put(b"adopted")
     journal.append("note", {"digest": adopted}, update=None, model="demand", actor="ana")
-    done = collect(journal, store, keep=1, also=(), now=time.time(), tell=silent)
+    done = collect(journal, store, keep=1, boot=BOOT, also=(), now=time.time(), tell=silent)
     assert done.removed == (digest_bytes(b"collected"),)
     assert store.read(adopted) == b"adopted"
 
@@ -169,7 +170,7 @@ sweep.SMALL = 0
 home, store = Path(sys.argv[1]), StoreSettings(keep=2, artifacts=sys.argv[2])
 sweep.collect(
     open_journal(home, store), open_artifacts(home, store),
-    keep=2, also=(), now=time.time() + 2 * 3600, tell=silent,
+    keep=2, boot=("b", 1.0), also=(), now=time.time() + 2 * 3600, tell=silent,
 )
 """
 
@@ -194,7 +195,7 @@ def test_collection_that_is_killed_anywhere_takes_nothing_that_is_needed(
     names = ["learn", "test", line.NEW, "later3", "later3w", "later2", "holdout", line.OLD]
     needed = [store.put(name.encode()) for name in names]
     gone = [store.put(name.encode()) for name in (line.ZERO, "later0", "x")]
-    marked = mark(journal, store, 2)
+    marked = mark(journal, store, 2, BOOT)
     assert set(needed) <= marked.needed
     assert not marked.needed.union(marked.kept).intersection(gone)
     killed = 0
@@ -235,7 +236,7 @@ def raced(open_store: Callable[[], Any], journal: SqliteJournal, data: bytes) ->
     thread = threading.Thread(target=write)
     thread.start()
     ready.wait()
-    collect(journal, collector, keep=1, also=(), now=time.time(), tell=silent)
+    collect(journal, collector, keep=1, boot=BOOT, also=(), now=time.time(), tell=silent)
     thread.join()
     found.append(writer.look(digest_bytes(data)) is not None and writer.read(digest_bytes(data)))
     return all(found)
@@ -285,7 +286,7 @@ def test_promotion_beside_a_collection_keeps_all_that_it_names(
     def sweeping() -> None:
         journal, store = open_journal(home, settings), open_artifacts(home, settings)
         while not ended.is_set():
-            done = collect(journal, store, keep=1, also=(), now=time.time(), tell=silent)
+            done = collect(journal, store, keep=1, boot=BOOT, also=(), now=time.time(), tell=silent)
             removed.extend(done.removed)
         journal.close()
 

@@ -21,6 +21,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+VERIFIER = Path(__file__).parents[2] / "verifier" / "verify_ledger.py"
 LIGHT = (
     *("--set", "policy.train.full_epochs=4"),
     *("--set", "policy.validate.attack.rows=50"),
@@ -143,6 +144,15 @@ def test_digits_are_updated_released_and_taken_back(digits: Path) -> None:
     assert customer.versions[new] > 100
     assert says(digits, "status")["champion"] == old
     assert says(digits, "audit", "verify")["problems"] == []
+    assert {"alice", "bob", "olga"} <= {
+        entry["actor"] for entry in says(digits, "history")["entries"]
+    }
+    assert says(digits, "audit", "export", "export")["entries"] > 10
+    record = (digits / "export" / "ledger.jsonl").read_text("utf-8").lower()
+    assert [name for name in ("alice", "bob", "olga") if name in record] == []
+    key = digits / ".instar" / "keys" / "ledger.pub"
+    command = [sys.executable, "-I", VERIFIER, digits / "export", "--key", key]
+    assert subprocess.run(command, check=False).returncode == 0
     page = says(digits, "report", "u0001", "--out", "page.html")
     assert new in (digits / page["file"]).read_text()
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from instar.core.digest import digest_bytes
 from instar.ledger import files
 from instar.ledger.artifacts import ChangedSource, DamagedArtifact, DirectoryArtifacts
-from instar.ledger.files import StoreFailed
+from instar.ledger.files import Disk, UnsafeFile
 from instar.testing.contracts.artifacts import ArtifactsContract
 
 
@@ -44,7 +42,7 @@ class TestDirectoryArtifacts(ArtifactsContract):
             def stop(*_: object) -> None:
                 raise KeyboardInterrupt
 
-            monkeypatch.setattr(files, "settle", stop)
+            monkeypatch.setattr(files, "settle_at", stop)
 
         return arm
 
@@ -73,83 +71,58 @@ def test_every_flipped_bit_is_found(artifacts: DirectoryArtifacts, root: Path) -
             artifacts.read(digest)
 
 
-def test_put_forces_file_then_name_to_the_disk(
-    artifacts: DirectoryArtifacts, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_put_forces_file_then_name_to_the_disk(artifacts: DirectoryArtifacts, root: Path) -> None:
     digest = digest_bytes(b"abc")
     seen: list[str] = []
-    fsync, rename = os.fsync, Path.rename
 
-    def noted_fsync(handle: int) -> None:
-        target = Path(f"/proc/self/fd/{handle}").readlink()
-        seen.append("folder" if target.is_dir() else "file")
-        fsync(handle)
+    def target(handle: int) -> Path:
+        return Path(f"/proc/self/fd/{handle}").readlink()
 
-    def noted_rename(self: Path, target: Path) -> Path:
-        assert self.parent == target.parent
-        assert target == place(root, digest)
-        seen.append("rename")
-        return rename(self, target)
+    class Noting(Disk):
+        def fsync(self, handle: int) -> None:
+            seen.append("folder" if target(handle).is_dir() else "file")
+            super().fsync(handle)
 
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "rename", noted_rename)
-    artifacts.put(b"abc")
-    # The root in its parent, two levels below it, then the bytes and their name.
-    assert seen == ["folder", "folder", "folder", "file", "rename", "folder"]
-    # Whoever put it before may have died before its names were durable.
-    seen.clear()
-    artifacts.put(b"abc")
-    assert seen == ["folder", "folder", "folder", "folder"]
+        def rename(self, old: str, new: str, at: int) -> None:
+            assert target(at) / new == place(root, digest)
+            seen.append("rename")
+            super().rename(old, new, at)
+
+    with files.using(Noting()):
+        artifacts.put(b"abc")
+        # The root in its parent, two levels below it, then the bytes and their name.
+        assert seen == ["folder", "folder", "folder", "file", "rename", "folder"]
+        # Whoever put it before may have died before its names were durable.
+        seen.clear()
+        DirectoryArtifacts(root).put(b"abc")
+        assert seen == ["folder", "folder", "folder", "folder"]
 
 
-def test_put_reads_back_what_the_disk_holds(
-    artifacts: DirectoryArtifacts, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write = files.write
+def test_put_reads_back_what_the_disk_holds(artifacts: DirectoryArtifacts, root: Path) -> None:
+    class Torn(Disk):
+        def write(self, handle: int, data: memoryview) -> int:
+            super().write(handle, data[:-1])
+            return len(data)
 
-    def torn(folder: Path, parts: Iterable[bytes]) -> Path:
-        return write(folder, [b"".join(parts)[:-1]])
-
-    monkeypatch.setattr(files, "write", torn)
-    with pytest.raises(DamagedArtifact):
+    with files.using(Torn()), pytest.raises(DamagedArtifact):
         artifacts.put(b"abc")
     assert names(root) == []
 
 
 def test_put_file_that_changes_meanwhile_is_refused(
-    artifacts: DirectoryArtifacts, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    artifacts: DirectoryArtifacts, root: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "growing.bin"
     source.write_bytes(b"abc")
-    write = files.write
 
-    def late(folder: Path, parts: Iterable[bytes]) -> Path:
-        source.write_bytes(b"abcd")
-        return write(folder, parts)
+    class Late(Disk):
+        def mkdir(self, name: str, mode: int, at: int) -> None:
+            source.write_bytes(b"abcd")
+            super().mkdir(name, mode, at)
 
-    monkeypatch.setattr(files, "write", late)
-    with pytest.raises(ChangedSource, match=r"growing\.bin"):
+    with files.using(Late()), pytest.raises(ChangedSource, match=r"growing\.bin"):
         artifacts.put_file(source)
     assert names(root) == []
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE])
-@pytest.mark.parametrize("call", ["open", "fsync"])
-def test_put_that_the_system_refuses_leaves_nothing(
-    artifacts: DirectoryArtifacts, root: Path, monkeypatch: pytest.MonkeyPatch, code: int, call: str
-) -> None:
-    place(root, digest_bytes(b"abc")).parent.mkdir(parents=True)
-
-    def refuse(*_: object) -> int:
-        raise OSError(code, os.strerror(code), str(root))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, call, refuse)
-        with pytest.raises(StoreFailed, match=os.strerror(code)) as caught:
-            artifacts.put(b"abc")
-    assert str(root) not in str(caught.value)
-    assert names(root) == []
-    assert digest_bytes(b"abc") not in artifacts
 
 
 def test_link_in_the_place_of_an_artifact_is_not_followed(
@@ -160,7 +133,8 @@ def test_link_in_the_place_of_an_artifact_is_not_followed(
     outside.write_bytes(b"abc")
     place(root, digest).unlink()
     place(root, digest).symlink_to(outside)
-    with pytest.raises(StoreFailed):
+    assert digest not in artifacts
+    with pytest.raises(UnsafeFile, match="a link"):
         artifacts.read(digest)
 
 

@@ -16,7 +16,8 @@ from instar.ledger.journal import (
     NewerLedger,
     SqliteJournal,
 )
-from instar.ledger.sqlite import journal_mode
+from instar.ledger.sqlite import journal_mode, verdict
+from instar.testing.contracts.crowd import CrowdContract
 from instar.testing.contracts.journal import JournalContract, crown, note
 from instar.testing.contracts.leases import LeasesContract
 from instar.testing.contracts.tamper import TamperContract
@@ -45,7 +46,7 @@ def journal(open_journal: Callable[[], Journal]) -> Journal:
     return open_journal()
 
 
-class TestSqliteJournal(JournalContract, LeasesContract):
+class TestSqliteJournal(JournalContract, LeasesContract, CrowdContract):
     pass
 
 
@@ -81,6 +82,29 @@ def test_sqlite_journal_forces_every_commit_to_the_disk(path: Path) -> None:
 )
 def test_journal_mode_is_wal_only_where_it_is_safe(library: tuple[int, ...], mode: str) -> None:
     assert journal_mode(library) == mode
+
+
+def test_verdict_says_which_library_keeps_the_ledger_how_and_why() -> None:
+    assert verdict().version == sqlite3.sqlite_version
+    assert (verdict().mode, verdict((3, 51, 3)).mode) == (journal_mode(), "WAL")
+    assert "corrupt" in verdict((3, 51, 2)).why
+    assert "sound" in verdict((3, 52, 0)).why
+
+
+def test_open_refuses_a_file_that_another_keeps_in_a_wal_unsafe_here(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SqliteJournal(path).close()
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA journal_mode=WAL")
+    other.execute("SELECT * FROM meta").fetchall()
+    monkeypatch.setattr("instar.ledger.sqlite.BUSY_S", 0.05)
+    monkeypatch.setattr("instar.ledger.sqlite.journal_mode", lambda: "TRUNCATE")
+    with pytest.raises(LedgerBusy):
+        SqliteJournal(path)
+    other.close()
+    SqliteJournal(path).close()
+    assert pragma(path, "journal_mode") == "truncate"
 
 
 def test_sqlite_journal_dates_entries_by_its_clock(path: Path) -> None:
@@ -189,6 +213,7 @@ PROMOTER = """
 import sys
 from pathlib import Path
 from instar.ledger.journal import SqliteJournal
+from instar.testing.contracts.crowd import CrowdContract
 from instar.testing.contracts.journal import crown
 
 journal = SqliteJournal(Path(sys.argv[1]))

@@ -68,12 +68,12 @@ def there(store: DirectoryArtifacts) -> set[str]:
 
 
 def collect(journal: SqliteJournal, store: Any, **more: Any) -> sweep.Collected:
-    settings = {"keep": 1, "also": (), "now": NOW, "tell": silent, **more}
+    settings = {"keep": 1, "boot": ("b", 30.0), "also": (), "now": NOW, "tell": silent, **more}
     return sweep.collect(journal, store, **settings)
 
 
 def scrub(journal: SqliteJournal, store: Any, **more: Any) -> sweep.Scrubbed:
-    settings = {"keep": 1, "also": (), "now": NOW, "tell": silent, **more}
+    settings = {"keep": 1, "boot": ("b", 30.0), "also": (), "now": NOW, "tell": silent, **more}
     return sweep.scrub(journal, store, **settings)
 
 
@@ -127,7 +127,7 @@ def test_held_version_stays(journal: SqliteJournal, store: DirectoryArtifacts) -
                 model="demand", version_seq=held.seq, seconds=60.0, boot="b", since=0.0, at=0.0
             )
         )
-    assert journal.held() == [held]
+    assert journal.held(("b", 30.0)) == [held]
     put(store, *all_of(*(f"v{n}" for n in range(1, 7))))
     collect(journal, store)
     assert there(store) == all_of("v2", "v5", "v6")

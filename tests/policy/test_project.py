@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from instar.core.data import Task, TaskKind
+from instar.core.errors import PolicyError
 from instar.core.policy import MetricRule, Policy, StepRule
 from instar.core.records import Network
 from instar.policy import Project, show
@@ -152,3 +153,32 @@ def test_reader_loads_nothing_heavier_than_pydantic_and_yaml() -> None:
     code = f"import sys, instar.policy; print(*(set(sys.modules) & {heavy!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+ADDRESS = "postgresql://ana:hunter2@db:5432/instar?sslpassword=hunter2"
+
+
+@pytest.mark.parametrize("where", ["file", "environment", "--set"])
+def test_show_puts_passwords_out(write: Write, where: str) -> None:
+    text = f"store: {{journal: '{ADDRESS}', witnesses: ['{ADDRESS}']}}" if where == "file" else ""
+    env = {"INSTAR_STORE__JOURNAL": ADDRESS} if where == "environment" else {}
+    project = write(text, {"store.journal": ADDRESS} if where == "--set" else {}, env)
+    assert project.store.journal == ADDRESS
+    told = f"{show(project)} {project!r} {project.store} {project.policy!r}"
+    assert "hunter2" not in told
+    assert "postgresql://ana:***@db:5432/instar?sslpassword=***" in told
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"store.keep": ADDRESS},
+        {"store.journal.deeper": "1"},
+        {"store": ADDRESS},
+        {"store.journal": f"['{ADDRESS}']"},
+    ],
+)
+def test_mistake_puts_passwords_out(write: Write, overrides: dict[str, str]) -> None:
+    with pytest.raises(PolicyError) as caught:
+        write(f"store: {{journal: '{ADDRESS}'}}", overrides)
+    assert "hunter2" not in str(caught.value)

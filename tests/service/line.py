@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,11 +187,11 @@ def crown(journal: SqliteJournal, made: ModelVersion, kind: str = "promotion") -
     )
 
 
-def lay_out(folder: Path, *records: Any) -> SqliteJournal:
+def lay_out(folder: Path, *records: Any, clock: Callable[[], float] = time.time) -> SqliteJournal:
     """Make a workspace with two champions so far, ZERO and OLD, and the update's records."""
     (folder / "instar.yaml").write_text(YAML)
     DirectoryArtifacts(folder / ".instar" / "artifacts")
-    journal = SqliteJournal(folder / ".instar" / "ledger.db")
+    journal = SqliteJournal(folder / ".instar" / "ledger.db", clock)
     crown(journal, model(ZERO), "adoption")
     crown(journal, model(OLD, parent=ZERO))
     file(journal, *records)

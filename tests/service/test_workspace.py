@@ -21,11 +21,12 @@ from instar.core.errors import InputError, IntegrityError
 from instar.core.records import Phase, VoteKind
 from instar.core.tools import Route
 from instar.core.update import State
-from instar.ledger.journal import SqliteJournal
+from instar.ledger.journal import LostLease, SqliteJournal
 from instar.service import Workspace
 from instar.service.child import WorkerDied, _follow, as_file, located
 from instar.service.errors import NotNow, NoWayBack, OwnUpdate, UnknownUpdate
 from instar.serving.client import GatewayTraffic
+from instar.serving.routefile import FencedRoute
 from tests.service import line
 
 
@@ -172,6 +173,90 @@ def test_abort_of_what_has_ended_or_is_promoted_is_refused(folder: Path) -> None
         with pytest.raises(NotNow, match="instar rollback"):
             line.space(folder).abort("u0001", reason="no")
         assert journal.entries(kind="withdrawn") == []
+
+
+def test_abort_fences_off_whoever_works_and_needs_no_lease(folder: Path) -> None:
+    with line_of(folder, *APPROVED, line.moving(Phase.PROMOTING, 0.5)) as journal:
+        wanted(folder, **{line.OLD: 0.5, line.NEW: 0.5})
+        epoch = journal.acquire("demand", "worker", 60.0, time.time())
+        here = journal.champion("demand")
+        line.space(folder).abort("u0001", reason="no")
+        made = replace(line.model(line.NEW, line.OLD), update="u0001")
+        with pytest.raises(LostLease):
+            journal.promote(
+                "demand", expect=here.seq, body=line.encode(made), actor="w", epoch=epoch
+            )
+        late = GatewayTraffic(folder / ".instar", "demand", epoch=epoch)
+        with pytest.raises(FencedRoute):
+            late.put(late.route().home(line.NEW, line.digest(line.NEW)))
+        assert late.route().shares == {line.OLD: 1.0}
+        assert journal.champion("demand") == here
+
+
+def test_abort_that_a_promotion_forestalled_changes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with line_of(folder, *APPROVED, line.moving(Phase.PROMOTING, 0.5)) as journal:
+        wanted(folder, **{line.OLD: 0.5, line.NEW: 0.5})
+        space = line.space(folder)
+        before = space.state("u0001")
+        line.crown(journal, replace(line.model(line.NEW, line.OLD), update="u0001"))
+        monkeypatch.setattr(Workspace, "state", lambda *_: before)  # it looked a moment too early
+        with pytest.raises(NotNow, match="instar rollback"):
+            space.abort("u0001", reason="no")
+        assert journal.entries(kind="withdrawn") == []
+        assert journal.champion("demand").body["name"] == line.NEW
+        assert GatewayTraffic(folder / ".instar", "demand").route().generation == 7
+
+
+def test_rollback_fences_off_a_worker_that_is_about_to_move_the_traffic(folder: Path) -> None:
+    with line_of(folder, *APPROVED, line.moving(Phase.PROMOTING, 0.5)) as journal:
+        line.crown(journal, replace(line.model(line.NEW, line.OLD), update="u0001"))
+        wanted(folder, **{line.OLD: 0.5, line.NEW: 0.5})
+        epoch = journal.acquire("demand", "worker", 60.0, time.time())
+        assert line.space(folder).rollback(reason="worse")["champion"] == line.OLD
+        late = GatewayTraffic(folder / ".instar", "demand", epoch=epoch)
+        with pytest.raises(FencedRoute):
+            late.put(late.route().home(line.NEW, line.digest(line.NEW)))
+        with pytest.raises(LostLease):
+            line.file(journal, line.moving(Phase.PROMOTED, 1.0), epoch=epoch)
+        assert late.route().shares == {line.OLD: 1.0}
+        assert line.space(folder).status()["traffic"] is None
+
+
+def test_rollback_that_died_before_its_record_is_told_by_status_and_finished(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with line_of(folder) as journal:
+        wanted(folder, **{line.OLD: 1.0})
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteJournal, "promote", dies)
+            with pytest.raises(KeyboardInterrupt):
+                line.space(folder).rollback(reason="worse")
+        space = line.space(folder)
+        told = space.status()["traffic"]
+        assert told["next"] == "instar rollback --reason WHY"
+        assert line.ZERO in told["problem"]
+        space.settle()
+        assert space.route().shares == {line.ZERO: 1.0}  # nobody moves it against a person's will
+        assert space.rollback(reason="worse")["champion"] == line.ZERO
+        assert space.status()["traffic"] is None
+        assert len(journal.entries(kind="rollback")) == 1
+
+
+def test_worker_that_was_told_to_stop_is_no_end_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"update": "u0001", "interrupted": "the order to stop, after step 7 of epoch 2"}
+    monkeypatch.setattr(Workspace, "_work", lambda *_, **__: said)
+    with line_of(folder, line.ADMISSION, line.PLAN):
+        done = line.space(folder).resume("u0001")
+    assert (done.state, done.exit_code) == (State.RUNNING, 3)
+    assert done.message == "interrupted: the order to stop, after step 7 of epoch 2"
+    assert done.next == "instar resume u0001"
 
 
 def test_rollback_moves_traffic_before_it_records(

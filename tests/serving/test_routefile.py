@@ -66,3 +66,26 @@ def test_nothing_but_whole_files_is_left(tmp_path: Path) -> None:
         routefile.write(tmp_path, replace(ROUTE, generation=generation))
     names = {path.name for path in (tmp_path / "serve").iterdir()}
     assert names == {"route.json", "route.lock"}
+
+
+def test_route_of_a_lower_epoch_moves_nothing(tmp_path):
+    routefile.write(tmp_path, replace(ROUTE, generation=5, epoch=3))
+    late = replace(ROUTE, generation=9, epoch=2)
+    with pytest.raises(routefile.FencedRoute, match="at epoch 2; got a lost lease, epoch 3"):
+        routefile.write(tmp_path, late)
+    assert routefile.read(tmp_path).generation == 5
+    routefile.write(tmp_path, replace(ROUTE, generation=6, epoch=4))
+    assert routefile.read(tmp_path).epoch == 4
+
+
+def test_claim_fences_off_lower_epochs_and_moves_nothing(tmp_path):
+    routefile.claim(tmp_path, 7)
+    assert routefile.read(tmp_path) is None
+    routefile.write(tmp_path, replace(ROUTE, epoch=1))
+    routefile.claim(tmp_path, 2)
+    routefile.claim(tmp_path, 2)
+    assert routefile.read(tmp_path) == replace(ROUTE, epoch=2)
+    with pytest.raises(routefile.FencedRoute):
+        routefile.claim(tmp_path, 1)
+    with pytest.raises(routefile.FencedRoute):
+        routefile.write(tmp_path, replace(ROUTE, generation=ROUTE.generation + 1, epoch=1))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from instar.cli import audit, diff, doctor, entry, history, reproduce
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
 from instar.cli.store import store
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
@@ -31,6 +32,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+app.command("doctor")(doctor.command)
 
 
 @app.command()
@@ -204,12 +208,10 @@ def status(
     show.result(space.status(), json, show.status)
 
 
-@app.command()
-def history(root: Root = HERE, json: Json = False) -> None:
-    """List the ledger's entries, oldest first."""
-    from instar.cli import show
-
-    show.result({"entries": workspace(root).history()}, json, show.history)
+app.command("history")(history.command)
+app.command("show")(entry.command)
+app.command("diff")(diff.command)
+app.command("reproduce")(reproduce.command)
 
 
 @app.command()
@@ -256,18 +258,7 @@ def serve(
     run(workspace(root), port, pages)
 
 
-audit = typer.Typer(help="Believe the record.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(audit, name="audit")
-
-
-@audit.command("verify")
-def audit_verify(root: Root = HERE, json: Json = False) -> None:
-    """Recompute the ledger's chain from its first entry."""
-    from instar.cli import show
-
-    done = workspace(root).audit()
-    show.result(done, json, show.audit)
-    raise SystemExit(BROKEN if done["problems"] else PASS)
+app.add_typer(audit.group, name="audit")
 
 
 app.add_typer(store, name="store")

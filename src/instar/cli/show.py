@@ -94,7 +94,7 @@ def _outcome(done: Outcome) -> None:
     console.print(f"  champion  {done.champion}")
     if done.candidate:
         console.print(f"  candidate {done.candidate}")
-    _findings([encode(f) for f in done.findings if f.verdict is not Verdict.PASS])
+    findings([encode(f) for f in done.findings if f.verdict is not Verdict.PASS])
     console.print(Text(f"  {done.message}"), soft_wrap=True)
     console.print(Text(f"  next: {done.next}", style="bold"))
 
@@ -105,8 +105,9 @@ def mark(verdict: str) -> Text:
     return Text(sign, style=colour)
 
 
-def _findings(findings: list[Mapping[str, Any]]) -> None:
-    for finding in findings:
+def findings(found: list[Mapping[str, Any]]) -> None:
+    """Show findings one by one, each with what would make it pass."""
+    for finding in found:
         watched = "" if finding["enforced"] else "  (reported only)"
         console.print(
             Text.assemble(
@@ -149,7 +150,7 @@ def admission(done: Mapping[str, Any]) -> None:
     found = done["admission"]
     said = {"pass": "admitted", "fail": "refused"}.get(found["verdict"], found["verdict"])
     console.print(Text.assemble(mark(found["verdict"]), f" {found['rows']:,} rows: {said}"))
-    _findings(_sorted(found["findings"]))
+    findings(_sorted(found["findings"]))
     for step in found["cleaning"]:
         console.print(Text(f"  {step['action']} {step['column']}: {step['rows']:,} rows"))
 
@@ -184,6 +185,10 @@ def rolled_back(done: Mapping[str, Any]) -> None:
 def status(done: Mapping[str, Any]) -> None:
     """Show the model line and its updates."""
     console.print(f"[bold]{done['model']}[/bold]  champion {done['champion'] or 'none yet'}")
+    if found := done["traffic"]:
+        after = found["next"] or "closed by the next command that works, or by instar serve"
+        gap = Text.assemble("  ", mark("inconclusive"), f" {found['problem']}; {after}")
+        console.print(gap, soft_wrap=True)
     for row in done["updates"]:
         line = f"  {row['update']}  {row['state']:<12} {row['stage']:<11} {row['reason']}"
         console.print(Text(line))
@@ -209,18 +214,9 @@ def watch(done: Mapping[str, Any]) -> None:
     found = done["watch"]
     said = f" over {found['window']:,} labelled answers"
     console.print(Text.assemble(mark(found["verdict"]), said))
-    _findings(_sorted(found["findings"]))
+    findings(_sorted(found["findings"]))
     if found["ask"]:
         console.print(Text(f"  a new update is asked for: {found['ask']}", style="bold"))
-
-
-def audit(done: Mapping[str, Any]) -> None:
-    """Say whether the chain holds, or where it breaks first."""
-    if done["problems"]:
-        for problem in done["problems"]:
-            console.print(Text.assemble(mark("fail"), f" {problem}"))
-        return
-    console.print(f"[green]✔[/green] {done['entries']:,} entries, every one as it was written")
 
 
 def policy(done: Mapping[str, Any]) -> None:

@@ -87,6 +87,15 @@ class NothingAdmitted(InputError):
         super().__init__("rows that the data gate admitted", "none", "mend the data first")
 
 
+class Interrupted(BackendError):
+    """Report work that was told to end before it was done; it goes on from where it stands."""
+
+    code = "backend.interrupted"
+
+    def __init__(self, where: str) -> None:
+        super().__init__("time to end the work", f"the order to stop, {where}", "go on: resume it")
+
+
 class NoTraffic(BackendError):
     """Report a stage that needs the gateway and was lent none."""
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from instar.core.secret import veiled
+
 
 def setting(
     default: Any,
@@ -49,7 +51,7 @@ class DataSettings:
     rare: int = setting(1, "categories seen fewer times in training become the unknown one", ge=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StoreSettings:
     journal: str = setting("", "where entries are kept: empty for SQLite here, or postgresql://...")
     artifacts: str = setting(
@@ -61,6 +63,10 @@ class StoreSettings:
     witnesses: tuple[str, ...] = setting(
         (), "who else is told of each checkpoint: a folder, s3://..., https://..."
     )
+
+    def __repr__(self) -> str:
+        fields = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
+        return veiled(f"StoreSettings({', '.join(fields)})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ class TrainPolicy:
     )
     full_epochs: int = setting(12, "epochs of a full training", ge=1)
     threads: int = setting(1, "CPU threads of the training process", ge=1)
-    checkpoint_s: float = setting(10.0, "seconds between checkpoints, at epoch ends", ge=0)
+    checkpoint_s: float = setting(10.0, "seconds between checkpoints; 0: after each epoch", ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +296,14 @@ class RunPolicy:
     attempts: int = setting(3, "times that a stage is begun before its update is given up", ge=1)
     backoff_s: float = setting(
         1.0, "seconds before a store or server that failed is asked again; doubled each time", ge=0
+    )
+    stall_s: float = setting(
+        600.0,
+        "seconds without a sign of life after which a stage's process is ended; 0: never",
+        ge=0,
+    )
+    notify: tuple[str, ...] = setting(
+        (), "addresses (http, https) that are told of each new champion, by POST"
     )
     owners: Mapping[str, str] = setting(
         {}, "who answers for a stage, by its name; the requester where nobody is named"

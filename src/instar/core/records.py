@@ -86,11 +86,35 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """With which code, on what machine, with which libraries something was computed.
+
+    `instar` is the version and `source` the digest of the installed package's Python files;
+    `project` is that of the project's own, None where there are none, or far too many. `system` is
+    the operating system with its kernel, `cores` how many this process may use. `locks` maps the
+    names of the project's lock files to their digests. No person, host or path is named.
+    """
+
+    instar: str
+    source: str
+    python: str
+    system: str
+    processor: str
+    cores: int
+    memory_bytes: int
+    accelerators: tuple[str, ...] = ()
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    locks: Mapping[str, str] = field(default_factory=dict)
+    project: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Why there is an update, of what, with which data.
 
     `features` names the columns the candidate shall read; where it differs from the champion's,
-    the change is intended. `policy` is the digest of the policy in force.
+    the change is intended. `policy` is the digest of the policy in force. `environment` is None
+    in requests from before there was such a field.
     """
 
     update: str
@@ -104,6 +128,7 @@ class Request:
     policy: str
     seed: int
     champion: str
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +194,37 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class TensorPrint:
+    """One tensor by what it holds: `digest` covers its type, its shape and its bytes.
+
+    `dtype` is the safetensors name (`F32`).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A network's parameters, tensor by tensor in order of names, and one digest for them all.
+
+    `root` is the Merkle root over the tensors, so that one of them can be proved to belong.
+    """
+
+    root: str
+    tensors: tuple[TensorPrint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LayerChange:
-    """How far one tensor moved. `l2` absolute, `relative` to the tensor's norm before."""
+    """How far one tensor moved. `l2` absolute, `relative` to the tensor's norm before.
+
+    `relative` is infinite where the norm before was 0 (and NaN once it was read from a ledger,
+    since JSON has neither). `largest` is the largest change of one value, `changed` the share of
+    values that are not what they were.
+    """
 
     name: str
     l2: float
@@ -205,7 +259,10 @@ class Cost:
 class Training:
     """The candidate's weights, and how they came to be.
 
-    `weights` is the digest of a safetensors file. `train` are the snapshots learnt from.
+    `weights` is the digest of a safetensors file. `train` are the snapshots learnt from. `before`
+    and `after` are the parameters of the champion and of the candidate; `changes` are of the
+    tensors that both have in one shape. `before`, `after` and `environment` are None in trainings
+    from before there were such fields.
     """
 
     verdict: Verdict
@@ -223,6 +280,9 @@ class Training:
     replay: Snapshot | None = None
     replay_logits: str | None = None
     cost: Cost = Cost()
+    before: Fingerprint | None = None
+    after: Fingerprint | None = None
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +308,10 @@ class VoteKind(enum.Enum):
     APPROVE = "approve"
     REJECT = "reject"
     OVERRIDE = "override"
+
+
+PSEUDONYM = "person:"
+"""How the pseudonym begins under which a person stands in the ledger."""
 
 
 def person(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -33,12 +33,63 @@ class Artifacts(Protocol):
     def __contains__(self, digest: str) -> bool: ...
 
 
+class Folder(Protocol):
+    """A folder whose files are absent, or whole: replaced at once, and durable."""
+
+    def keep(self, name: str, parts: Iterable[bytes]) -> None:
+        """Put a file in the place of the last one of that name."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Read a file; raises FileNotFoundError where there is none."""
+        ...
+
+    def list(self) -> list[str]:
+        """List the names, sorted."""
+        ...
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file another name; durable once a file was kept after it."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file, durably; one that is not there changes nothing."""
+        ...
+
+
 class Clock(Protocol):
-    """Durations come from `monotonic`, dates from `now`; both in seconds."""
+    """Durations come from `monotonic`, dates from `now`; both in seconds.
+
+    A duration that outlives the process comes from `boot`: which start of the machine this is,
+    and the seconds since, sleep of the machine included. No change of the date moves it.
+    """
 
     def now(self) -> float: ...
     def monotonic(self) -> float: ...
+    def boot(self) -> tuple[str, float]: ...
     def sleep(self, seconds: float) -> None: ...
+
+
+class Pulse(Protocol):
+    """The two signs between long work and whoever runs it."""
+
+    def beat(self) -> None:
+        """Show that the work goes on; cheap enough for every step of a training."""
+        ...
+
+    def stopping(self) -> bool:
+        """Tell whether the work is to be left at the next good moment, to go on later."""
+        ...
+
+
+class Unwatched:
+    """The pulse of work that nobody watches and nobody stops."""
+
+    def beat(self) -> None:
+        """Do nothing."""
+
+    def stopping(self) -> bool:
+        return False
 
 
 class Progress(Protocol):
@@ -59,7 +110,8 @@ class Route:
 
     `shares` are fractions that sum to 1, of at most three versions. `generation` only grows. With
     the same `salt` a growing share adds buckets and moves nobody else. `warm` versions are loaded
-    and answer only requests that name them.
+    and answer only requests that name them. `epoch` is the fencing epoch of whoever moved the
+    traffic: once a higher one is known, a lower one moves nothing any more.
     """
 
     model: str
@@ -69,6 +121,7 @@ class Route:
     champion: str
     salt: str = ""
     warm: tuple[str, ...] = ()
+    epoch: int = 0
 
     def home(self, name: str, manifest: str) -> Route:
         """Make the route that gives everything to one version; those that served stay warm.
@@ -163,8 +216,8 @@ class Tools:
     """Everything a stage may touch besides its inputs and its policy.
 
     `scratch` is a folder of the stage's own that survives a crash and is emptied after the
-    record. `project` is where the user's own code lies. `taken` are the names of versions that
-    exist.
+    record; `folder` opens it, for files that must be whole. `project` is where the user's own
+    code lies. `taken` are the names of versions that exist.
     """
 
     artifacts: Artifacts
@@ -172,7 +225,9 @@ class Tools:
     progress: Progress
     engine: Engine
     scratch: Path
+    folder: Callable[[Path], Folder]
     project: Path
     seed: int = 0
     traffic: Traffic | None = None
     taken: frozenset[str] = frozenset()
+    pulse: Pulse = field(default_factory=Unwatched)

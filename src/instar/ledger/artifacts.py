@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import math
-import os
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ from instar.core.crash import crashpoint
 from instar.core.digest import PREFIX, digest_bytes, is_digest, short
 from instar.core.errors import InputError, IntegrityError
 from instar.ledger import files
+from instar.ledger.safedir import SafeDir
+
+_PAIR = re.compile(r"[0-9a-f]{2}")
 
 
 class NotADigest(InputError):
@@ -76,15 +79,6 @@ class Stored:
     at: float
 
 
-def _renew(place: Path) -> bool:
-    """Make an artifact young again, see `remove`; another user's is written anew instead."""
-    try:
-        os.utime(place, follow_symlinks=False)
-    except PermissionError:
-        return False
-    return True
-
-
 class DirectoryArtifacts:
     """Keep bytes as read-only files `ab/cd/<hex digest>` below a root.
 
@@ -100,6 +94,7 @@ class DirectoryArtifacts:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._folder = SafeDir(root)
 
     def put(self, data: bytes) -> str:
         """Keep bytes and return their digest."""
@@ -137,21 +132,23 @@ class DirectoryArtifacts:
         return self._place(digest)
 
     def __contains__(self, digest: str) -> bool:
-        return is_digest(digest) and self._place(digest).is_file()
+        return is_digest(digest) and self._folder.holds(self._name(digest))
 
     def _place(self, digest: str) -> Path:
+        return self._root / self._name(digest)
+
+    def _name(self, digest: str) -> str:
+        """Say where below the root an artifact lies."""
         if not is_digest(digest):
             raise NotADigest(digest)
         name = digest.removeprefix(PREFIX)
-        return self._root / name[:2] / name[2:4] / name
+        return f"{name[:2]}/{name[2:4]}/{name}"
 
     def _chunks(self, digest: str) -> Iterable[bytes]:
-        place = self._place(digest)
-        with files.mapped():
-            try:
-                yield from files.chunks(place)
-            except FileNotFoundError as error:
-                raise MissingArtifact(digest) from error
+        try:
+            yield from self._folder.chunks(self._name(digest))
+        except FileNotFoundError as error:
+            raise MissingArtifact(digest) from error
 
     def _keep(
         self,
@@ -159,21 +156,25 @@ class DirectoryArtifacts:
         source: Callable[[], Iterable[bytes]],
         torn: Callable[[str], InputError | IntegrityError],
     ) -> None:
-        place = self._place(digest)
-        with files.mapped():
-            files.folder(self._root)
-            files.folder(place.parent, below=self._root)
-            with self.shared():
-                if self._holds(digest) and _renew(place):
-                    # Whoever named it may have died before the name was durable.
-                    files.sync(place.parent)
-                    return
-                new = files.write(place.parent, source())
-                # What the disk gives back decides, not what was handed to it.
-                if (got := _digest(files.chunks(new))) != digest:
-                    new.unlink()
-                    raise torn(got)
-                files.settle(new, place)
+        name = self._name(digest)
+        folder = name.rpartition("/")[0]
+        self._folder.make(folder)
+        with self.shared():
+            if self._holds(digest) and self._folder.renew(name):
+                # Whoever named it may have died before the name was durable.
+                self._folder.sync(folder)
+                return
+            new = self._folder.write(folder, source())
+            # What the disk gives back decides, not what was handed to it.
+            got = ""
+            try:
+                got = _digest(self._folder.chunks(new))
+            finally:
+                if got != digest:
+                    self._folder.discard(new)
+            if got != digest:
+                raise torn(got)
+            self._folder.settle(new, name)
 
     def _holds(self, digest: str) -> bool:
         """Tell whether the artifact is there and right; a damaged one is written anew."""
@@ -199,20 +200,15 @@ class DirectoryArtifacts:
 
     def digests(self) -> Iterator[str]:
         """Name everything that is there, whole or not, in no order."""
-        with files.mapped():
-            for place in self._root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
-                digest = PREFIX + place.name
-                if is_digest(digest) and place == self._place(digest):
+        for folder in self._folders():
+            for leaf in self._folder.list(folder):
+                digest = PREFIX + leaf
+                if is_digest(digest) and self._name(digest) == f"{folder}/{leaf}":
                     yield digest
 
     def look(self, digest: str) -> Stored | None:
         """Tell how large and how old an artifact is, unverified; None where it is absent."""
-        with files.mapped():
-            try:
-                found = self._place(digest).lstat()
-            except FileNotFoundError:
-                return None
-        return Stored(found.st_size, found.st_mtime)
+        return self._look(self._name(digest))
 
     def whole(self, digest: str) -> bool:
         """Tell whether an artifact is there and right."""
@@ -224,13 +220,12 @@ class DirectoryArtifacts:
         Nobody puts meanwhile: who puts an artifact that is there makes it young, and who comes
         later finds it absent and writes it anew.
         """
-        with files.mapped(), self.alone():
+        with self.alone():
             found = self.look(digest)
             if found is None or found.at >= before:
                 return False
             crashpoint("artifacts.remove")
-            self._place(digest).unlink()
-            files.sync(self._place(digest).parent)
+            self._folder.remove(self._name(digest))
             crashpoint("artifacts.remove.done")
             return True
 
@@ -239,54 +234,54 @@ class DirectoryArtifacts:
 
         It lies in `quarantine/` then, for whoever wants to look at it.
         """
-        with files.mapped(), self.alone():
+        with self.alone():
             if self.look(digest) is None or self._holds(digest):  # somebody mended it meanwhile
                 return False
-            aside = self._root / "quarantine"
-            files.folder(aside, below=self._root)
-            name = f"{digest.removeprefix(PREFIX)}-{secrets.token_hex(4)}"
-            files.settle(self._place(digest), aside / name)
-            files.sync(self._place(digest).parent)
+            aside = f"quarantine/{digest.removeprefix(PREFIX)}-{secrets.token_hex(4)}"
+            self._folder.move(self._name(digest), aside)
             return True
 
     def leftovers(self, before: float) -> int:
         """Count the files from before that a writer began and never named."""
-        with files.mapped():
-            return sum(place.lstat().st_mtime < before for place in self._begun())
+        return len(self._begun(before))
 
     def tidy(self, before: float) -> int:
         """Remove the files from before that a writer began and never named; return how many."""
-        removed = 0
-        with files.mapped(), self.alone():
-            for place in self._begun():
-                if place.lstat().st_mtime < before:
-                    place.unlink()
-                    removed += 1
-        return removed
+        with self.alone():
+            found = self._begun(before)
+            for name in found:
+                self._folder.remove(name)
+        return len(found)
 
-    def _begun(self) -> list[Path]:
-        return list(self._root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/.new-*"))
+    def _begun(self, before: float) -> list[str]:
+        names = [
+            f"{folder}/{leaf}"
+            for folder in self._folders()
+            for leaf in self._folder.list(folder)
+            if leaf.startswith(files.NEW)
+        ]
+        return [name for name in names if (seen := self._look(name)) and seen.at < before]
+
+    def _look(self, name: str) -> Stored | None:
+        try:
+            found = self._folder.look(name)
+        except FileNotFoundError:
+            return None
+        return Stored(found.st_size, found.st_mtime)
+
+    def _folders(self) -> Iterator[str]:
+        for first in filter(_PAIR.fullmatch, self._folder.list()):
+            for second in filter(_PAIR.fullmatch, self._folder.list(first)):
+                yield f"{first}/{second}"
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[None]:
         """Put beside others; nothing is removed meanwhile."""
-        with self._locked(fcntl.LOCK_SH):
+        with self._folder.locked(fcntl.LOCK_SH):
             yield
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Wait until nobody puts, and let nobody begin meanwhile."""
-        files.folder(self._root)
-        with self._locked(fcntl.LOCK_EX):
+        with self._folder.locked(fcntl.LOCK_EX):
             yield
-
-    @contextlib.contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
-        # The folder itself is locked: no file that a sweep would have to know. A lock ends with
-        # its process, however that ends.
-        handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, how)
-            yield
-        finally:
-            os.close(handle)

@@ -1,26 +1,95 @@
-"""The audit of a journal: every seal computed again, every link followed."""
+"""The audit of a journal: every seal computed again, every link followed, every checkpoint held."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from instar.ledger.entry import GENESIS, Entry, Problem
+from instar.core.digest import PREFIX, is_digest
+from instar.ledger import rows
+from instar.ledger.entry import GENESIS, Problem
+from instar.ledger.merkle import Frontier
 
 
-def problems(entries: Iterable[Entry]) -> Iterator[Problem]:
-    """Walk a journal's entries in order and tell what does not agree.
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What somebody knows of the ledger: that its first `size` entries had this Merkle `root`.
 
-    One change makes one problem: the walk goes on from the hash that was stored.
+    `code` is the problem if the ledger does not agree: `altered` for the ledger's own
+    checkpoints, `older` for the one beside the database, `witness` for what a witness keeps; `by`
+    names it for people. A mark with a `flaw` is not held against anything: the flaw is the problem.
     """
-    seq, prev = 0, GENESIS
-    for entry in entries:
-        if entry.seq != seq + 1:
-            yield Problem(entry.seq, "cut", f"entry {entry.seq} follows entry {seq}")
-        elif entry.prev != prev:
-            yield Problem(entry.seq, "unlinked", f"entry {entry.seq} does not follow from {seq}")
-        if entry.seal() != entry.hash:
-            yield Problem(entry.seq, "altered", f"entry {entry.seq} is not what was sealed")
-        seq, prev = entry.seq, entry.hash
+
+    size: int
+    root: bytes
+    code: str
+    by: str
+    flaw: str = ""
+
+
+def problems(entries: Iterable[Sequence[Any]], marks: Iterable[Mark] = ()) -> Iterator[Problem]:
+    """Walk a journal's rows in order, beside marks in the order of their sizes.
+
+    One change makes one problem: the walk goes on from the hash that was stored, and roots are
+    compared as long as the chain holds, with each keeper of marks until the first that differs.
+    What a mark covers is taken byte for byte, as it was signed; the entries after the last one must
+    be canonical JSON, too.
+    """
+    seq, prev, whole, agreed = 0, GENESIS, True, 0
+    frontier, told, ahead = Frontier(), set[str](), iter(marks)
+    mark = next(ahead, None)
+    for row in entries:
+        here, before, stored = row[0], row[10], row[11]
+        if here != seq + 1:
+            code, how = ("cut", "follows") if here > seq else ("altered", "stands after")
+            yield Problem(here, code, f"entry {here} {how} entry {seq}")
+            whole = False
+        elif before != prev:
+            yield Problem(here, "unlinked", f"entry {here} does not follow from {seq}")
+            whole = False
+        if rows.seal(row) != stored or (mark is None and not rows.canonical_texts(row)):
+            yield Problem(here, "altered", f"entry {here} is not what was sealed")
+            whole = whole and is_digest(str(stored))
+        seq, prev = here, stored
+        if whole:
+            frontier.add(bytes.fromhex(stored[len(PREFIX) :]))
+        while mark is not None and mark.size <= seq:
+            if mark.flaw:
+                yield Problem(mark.size, "signature", mark.flaw)
+            elif whole and mark.by not in told:
+                if mark.size == seq and frontier.root() == mark.root:
+                    agreed = seq
+                else:
+                    told.add(mark.by)
+                    yield _other(mark, agreed)
+            mark = next(ahead, None)
+    yield from _beyond(seq, mark, ahead)
+
+
+def _other(mark: Mark, agreed: int) -> Problem:
+    where = (
+        f"an entry out of {agreed + 1} to {mark.size}" if agreed + 1 < mark.size else "the entry"
+    )
+    return Problem(
+        min(agreed + 1, mark.size),
+        mark.code,
+        f"{where} is another than at entry {mark.size} {mark.by} says",
+    )
+
+
+def _beyond(seq: int, mark: Mark | None, ahead: Iterator[Mark]) -> Iterator[Problem]:
+    """Tell who knows of more entries than there are."""
+    longest: dict[str, Mark] = {}
+    while mark is not None:
+        if mark.flaw:
+            yield Problem(mark.size, "signature", mark.flaw)
+        else:
+            longest[mark.by] = mark
+        mark = next(ahead, None)
+    for by, last in longest.items():
+        code = "cut" if last.code == "altered" else "older"
+        yield Problem(seq + 1, code, f"the ledger ends at entry {seq}; {by} knows of {last.size}")
 
 
 def misplaced(pointers: Mapping[str, int], named: Mapping[str, int]) -> Iterator[Problem]:

@@ -17,10 +17,11 @@ class Entry:
     """Say what was done, to which model, in which update, by whom.
 
     `seq` counts from 1 without gaps and is the order of things; `at` (seconds since the epoch)
-    only informs. `key` names the work done, so that it is recorded once. `epoch` is the fencing
-    epoch of the writer's lease, None for people. `work` says what made the record: the stage,
-    its owner, the digests that went in and came out; None where a person acted, and in entries
-    from before there was such a field. `prev` is the `hash` of the entry before.
+    only informs. `key` names the work done, so that it is recorded once; None only in entries
+    from before each had its own. `epoch` is the fencing epoch of the writer's lease; None for
+    people, unless their word took over from a worker. `work` says what made the record: the
+    stage, its owner, the digests that went in and came out; None where a person acted, and in
+    entries from before there was such a field. `prev` is the `hash` of the entry before.
     """
 
     seq: int
@@ -61,9 +62,11 @@ class Entry:
 class Problem:
     """Say where the ledger does not agree with itself. `seq` is the first entry concerned.
 
-    `code` is `altered` (an entry is not what was sealed), `cut` (entries are missing before
-    it), `unlinked` (it does not follow from the one before) or `pointer` (the champion is not
-    the one that the entries name).
+    `code` is `altered` (an entry is not what was sealed, or not what a checkpoint signed), `cut`
+    (entries are missing before it, or at the end), `unlinked` (it does not follow from the one
+    before), `pointer` (the champion is not the one that the entries name), `signature` (a
+    checkpoint is not as it was signed), `older` (somebody knows of a longer ledger, or of another)
+    or `witness` (a witness keeps another root).
     """
 
     seq: int

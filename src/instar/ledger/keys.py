@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
     generate_private_key,
 )
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from instar.core.errors import IntegrityError
-from instar.ledger import files
+from instar.ledger.safedir import SafeDir
 
 PASSPHRASE = "INSTAR_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
@@ -59,14 +60,24 @@ def private_key(home: Path, name: str) -> PrivateKey:
         True
     """
     kind, make = _KINDS[name]
-    place = home / "keys" / f"{name}.pem"
+    place = SafeDir(home, mode=0o700)
+    private, public = f"keys/{name}.pem", f"keys/{name}.pub"
     secret = os.environ.get(PASSPHRASE, "").encode() or None
-    with files.mapped():
-        if not place.exists():
-            _lay(place, make(), secret)
-        data = b"".join(files.chunks(place))
+    # Of two processes that make a key at once, the first one's stays. Whoever made it may have
+    # died before its public half was there.
+    if not (place.holds(private) and place.holds(public)):
+        with place.alone("keys/lock"):
+            if not place.holds(private):
+                place.keep(private, [_private_pem(make(), secret)], mode=0o400)
+            found = _load(place, name, private, kind, secret)
+            place.keep(public, [public_pem(found)])
+            return found
+    return _load(place, name, private, kind, secret)
+
+
+def _load(place: SafeDir, name: str, private: str, kind: type, secret: bytes | None) -> PrivateKey:
     try:
-        found = serialization.load_pem_private_key(data, secret)
+        found = serialization.load_pem_private_key(place.read(private), secret)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadKey(name, "something that does not open") from error
     if not isinstance(found, kind):
@@ -74,24 +85,38 @@ def private_key(home: Path, name: str) -> PrivateKey:
     return found  # type: ignore[return-value] # one of the two kinds
 
 
+def public_key(home: Path) -> Ed25519PublicKey | None:
+    """Return the key that verifies checkpoints; None where none was ever made.
+
+    The private key is not needed: it may be kept elsewhere.
+
+    Raises:
+        BadKey: what lies there is no such key.
+    """
+    place = SafeDir(home)
+    try:
+        found = serialization.load_pem_public_key(place.read("keys/ledger.pub"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadKey("ledger", "a public half that does not open") from error
+    if not isinstance(found, Ed25519PublicKey):
+        raise BadKey("ledger", "a public half of another kind")
+    return found
+
+
 def public_pem(key: PrivateKey) -> bytes:
     """Write the public half of a key as PEM."""
-    return key.public_key().public_bytes(
+    return pem(key.public_key())
+
+
+def pem(key: Ed25519PublicKey | EllipticCurvePublicKey) -> bytes:
+    """Write a public key as PEM."""
+    return key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
 
-def _lay(place: Path, key: PrivateKey, secret: bytes | None) -> None:
-    """Write both halves; of two processes that do so at once, the first one's key stays."""
+def _private_pem(key: PrivateKey, secret: bytes | None) -> bytes:
     how = serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
-    files.folder(place.parent)
-    place.parent.chmod(0o700)
-    new = files.write(place.parent, [pem], mode=0o400)
-    try:
-        place.hardlink_to(new)
-    except FileExistsError:
-        return
-    finally:
-        new.unlink()
-    files.settle(files.write(place.parent, [public_pem(key)]), place.with_suffix(".pub"))
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)

@@ -7,6 +7,8 @@ time, never a second writer.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from sqlalchemy import ColumnElement, Connection, Row, select
 
 from instar.core.errors import BackendError, InputError
@@ -35,30 +37,58 @@ class LostLease(BackendError):
     def __init__(self, model: str, epoch: int, now: int | None) -> None:
         super().__init__(
             f"the lease on {model!r} at epoch {epoch}",
-            "no lease" if now is None else f"epoch {now}",
-            "stop: somebody else carries on",
+            "no lease" if now is None else f"a lost lease, epoch {now}",
+            "nothing was written: somebody else carries on",
         )
 
 
-def _lease(connection: Connection, model: str) -> Row[tuple[str, str | None, int, float]] | None:
+_Lease: TypeAlias = Row[tuple[str, str | None, int, float]]
+
+
+def _lease(connection: Connection, model: str) -> _Lease | None:
     return connection.execute(select(leases).where(leases.c.model == model)).one_or_none()
 
 
-def grant(connection: Connection, model: str, holder: str, ttl_s: float, now: float) -> int:
+def grant(
+    connection: Connection,
+    model: str,
+    holder: str,
+    ttl_s: float,
+    now: float,
+    instead_of: str | None = None,
+) -> int:
     """Give the lease to `holder` and return its new epoch.
 
-    The same holder gets it again under a higher epoch: what it started before is fenced off.
+    The same holder gets it again under a higher epoch: what it started before is fenced off. So
+    is `instead_of`, a holder that is known to have died, without waiting for its time to run out.
     """
     lease = _lease(connection, model)
-    epoch = 1 if lease is None else lease.epoch + 1
-    if lease is not None and lease.holder not in (None, holder) and now < lease.expires_at:
+    free = (None, holder, instead_of)
+    if lease is not None and lease.holder not in free and now < lease.expires_at:
         raise Busy(model, lease.holder)
-    values = {"holder": holder, "epoch": epoch, "expires_at": now + ttl_s}
+    return _next(connection, model, lease, holder, now + ttl_s)
+
+
+def take_over(connection: Connection, model: str) -> int:
+    """Fence off whoever works on a model, and return the new epoch; nobody holds the lease."""
+    return _next(connection, model, _lease(connection, model), None, 0.0)
+
+
+def epoch(connection: Connection, model: str) -> int:
+    """Tell the highest epoch so far; 0 where nobody ever worked on the model."""
+    lease = _lease(connection, model)
+    return 0 if lease is None else lease.epoch
+
+
+def _next(
+    connection: Connection, model: str, lease: _Lease | None, holder: str | None, until: float
+) -> int:
+    values = {"holder": holder, "epoch": lease.epoch + 1 if lease else 1, "expires_at": until}
     if lease is None:
         connection.execute(leases.insert().values(model=model, **values))
     else:
         connection.execute(leases.update().where(leases.c.model == model).values(**values))
-    return epoch
+    return int(str(values["epoch"]))
 
 
 def holder(connection: Connection, model: str, now: float) -> str | None:

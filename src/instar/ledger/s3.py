@@ -39,6 +39,7 @@ from instar.ledger.artifacts import (
     NotADigest,
     Stored,
 )
+from instar.ledger.extras import MissingExtra
 from instar.ledger.patience import Patience
 
 PART = 8 << 20  # bytes in memory at a time; what is larger is sent in parts
@@ -66,15 +67,6 @@ class BadS3Url(PolicyError):
         super().__init__(
             "s3://bucket/prefix, or s3://bucket/prefix?endpoint=URL", problem, "mend it"
         )
-
-
-class NoS3Library(BackendError):
-    """Say what to install where S3 is wanted."""
-
-    code = "backend.no_s3_library"
-
-    def __init__(self) -> None:
-        super().__init__("the library boto3", "none", "install it: pip install 'instar[s3]'")
 
 
 class S3Unreachable(BackendError):
@@ -212,7 +204,7 @@ class S3Artifacts:
         connect_s: Seconds that a connection may take.
         silent_s: Seconds that S3 may say nothing.
     Raises:
-        NoS3Library: boto3 is not installed.
+        MissingExtra: boto3 is not installed.
     """
 
     def __init__(
@@ -309,7 +301,7 @@ class S3Artifacts:
         Nobody on this machine puts meanwhile. Between the last look and the removal another
         machine could: collect on one machine only, and not while others put.
         """
-        with files.mapped(), self.cache.alone():
+        with self.cache.alone():
             found = self._patience.ask(lambda: self._head(digest))
             if found is None or found.at >= before:
                 return False
@@ -323,7 +315,7 @@ class S3Artifacts:
 
         It lies under `quarantine/` then, for whoever wants to look at it.
         """
-        with files.mapped(), self.cache.alone():
+        with self.cache.alone():
             etag = self._patience.ask(lambda: self._differs(digest))
             if not etag:
                 return False
@@ -354,7 +346,7 @@ class S3Artifacts:
 
     def _send(self, digest: str) -> None:
         """Bring what the cache holds to S3, and believe it when it comes back right."""
-        with files.mapped(), self.cache.shared():
+        with self.cache.shared():
             try:
                 self._patience.ask(lambda: self._settle(digest))
             except S3Torn:
@@ -558,7 +550,7 @@ def _connect(place: Place, connect_s: float, silent_s: float) -> Any:
         import boto3
         from botocore.config import Config
     except ImportError as error:
-        raise NoS3Library from error
+        raise MissingExtra("S3", "s3") from error
     own = (
         place.endpoint
         or os.environ.get("AWS_ENDPOINT_URL_S3")

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from instar.core.errors import UnknownName
 from instar.core.policy import StoreSettings
-from instar.ledger.artifacts import DirectoryArtifacts
+from instar.ledger.artifact_stores import open_artifacts
+from instar.ledger.checkpoints import FILE, Checkpoints, refuse_missing
+from instar.ledger.extras import MissingExtra
+from instar.ledger.journal import Journal, SqliteJournal
+from instar.ledger.telling import Telling
 
-if TYPE_CHECKING:
-    from instar.ledger.journal import Journal
-    from instar.ledger.sweep import Store
+__all__ = ["JOURNALS", "MissingExtra", "begun", "open_any", "open_artifacts", "open_journal"]
 
-JOURNALS = ("sqlite",)
-ARTIFACTS = ("folder", "s3")
+
+def _postgres(address: str, signing: Checkpoints) -> Journal:
+    try:
+        from instar.ledger.postgres import PostgresJournal  # an extra brings its driver
+    except ImportError as error:
+        raise MissingExtra("PostgreSQL", "postgres") from error
+    return PostgresJournal(address, signing=signing)
+
+
+# The first word of an address, and what opens it.
+JOURNALS: Mapping[str, Callable[[str, Checkpoints], Journal]] = {
+    "postgres": _postgres,
+    "postgresql": _postgres,
+}
 
 
 def open_journal(root: Path, store: StoreSettings) -> Journal:
@@ -25,35 +39,35 @@ def open_journal(root: Path, store: StoreSettings) -> Journal:
         store: Where the policy says that entries are kept.
     Raises:
         UnknownName: there is no journal of that kind.
+        MissingExtra: its driver is not installed.
+        OlderLedger: it is not all of what was signed here last.
     """
-    if store.journal:
-        raise UnknownName("journal", store.journal.partition(":")[0], JOURNALS)
-    from instar.ledger.journal import SqliteJournal  # a gateway needs no database
+    journal = open_any(root, store)
+    try:
+        journal.refuse_older()
+    except BaseException:
+        journal.close()
+        raise
+    return journal
 
-    return SqliteJournal(root / "ledger.db")
 
+def open_any(root: Path, store: StoreSettings) -> Journal:
+    """Open the journal of a workspace for an audit: an older database is not refused.
 
-def open_artifacts(root: Path, store: StoreSettings) -> Store:
-    """Open the artifact store of a workspace.
-
-    Args:
-        root: The workspace's own folder, `.instar`.
-        store: Where the policy says that artifacts are kept.
     Raises:
-        UnknownName: there is no store of that kind.
-        BadS3Url: the place in S3 is none.
-        NoS3Library: boto3 is not installed.
+        OlderLedger: there is no database where there was one.
     """
-    folder = DirectoryArtifacts(root / "artifacts")
-    if not store.artifacts:
-        return folder
-    if not store.artifacts.startswith("s3:"):
-        raise UnknownName("artifact store", store.artifacts.partition(":")[0], ARTIFACTS)
-    from instar.ledger.s3 import S3Artifacts, locate
-
-    return S3Artifacts(locate(store.artifacts), folder)
+    signing = Checkpoints(root, Telling(root, store.witnesses))
+    if not store.journal:
+        if not (root / "ledger.db").exists():
+            refuse_missing(root)
+        return SqliteJournal(root / "ledger.db", signing=signing)
+    kind = store.journal.partition(":")[0]
+    if kind not in JOURNALS:
+        raise UnknownName("journal", kind, JOURNALS)
+    return JOURNALS[kind](store.journal, signing)
 
 
 def begun(root: Path, store: StoreSettings) -> bool:
     """Tell whether there is a journal already, so that looking does not make one."""
-    return bool(store.journal) or (root / "ledger.db").exists()
+    return bool(store.journal) or any((root / name).exists() for name in ("ledger.db", FILE))

@@ -104,13 +104,20 @@ class Collected:
     dry: bool
 
 
-def mark(journal: Journal, store: Store, keep: int, also: Iterable[str] = ()) -> Marked:
+def mark(
+    journal: Journal,
+    store: Store,
+    keep: int,
+    boot: tuple[str, float],
+    also: Iterable[str] = (),
+) -> Marked:
     """Find what a ledger names.
 
     Args:
         journal: The entries of all model lines.
         store: Where manifests and the like are read, to find what they name in turn.
         keep: Versions of each model line that stay, newest first; at least 1.
+        boot: Which start of the machine this is, and the seconds since: holds count by it.
         also: Digests of artifacts that are needed besides, as those of the route in force.
     Raises:
         IntegrityError: an entry, or an artifact that may name others, is damaged: nobody knows
@@ -118,7 +125,7 @@ def mark(journal: Journal, store: Store, keep: int, also: Iterable[str] = ()) ->
     """
     # Open updates first: one that is promoted meanwhile is seen here, or as a champion below.
     opened, since = _opened(journal)
-    roots = [*opened, *_versions(journal, keep)]
+    roots = [*opened, *_versions(journal, keep, boot)]
     there = frozenset(store.digests())
     needed = {digest for entry in roots for digest in _named(entry.body)}
     kept = {digest for entry in roots for digest in _digests([entry.body, entry.work])}
@@ -148,13 +155,13 @@ def _opened(journal: Journal) -> tuple[list[Entry], float]:
     return found, since
 
 
-def _versions(journal: Journal, keep: int) -> Iterator[Entry]:
+def _versions(journal: Journal, keep: int, boot: tuple[str, float]) -> Iterator[Entry]:
     """List the entries of versions that stay, and of the updates that brought them."""
     for model in sorted({entry.model for entry in journal.entries(kind="adoption")}):
         made = journal.entries(model=model, kind="adoption")
         made += journal.entries(model=model, kind="promotion")
         made.sort(key=lambda entry: entry.seq)
-        stay = [*made[-keep:], *(entry for entry in journal.held() if entry.model == model)]
+        stay = [*made[-keep:], *journal.held(boot, model)]
         if champion := journal.champion(model):
             before = champion.body.get("parent")
             stay += [champion, *(entry for entry in made if entry.body.get("name") == before)]
@@ -233,6 +240,7 @@ def scrub(
     store: Store,
     *,
     keep: int,
+    boot: tuple[str, float],
     also: Iterable[str],
     now: float,
     tell: Progress,
@@ -243,6 +251,7 @@ def scrub(
         journal: The entries of all model lines.
         store: What is looked through, with its copies; each mends the others.
         keep: Versions of each model line that stay, newest first; at least 1.
+        boot: Which start of the machine this is, and the seconds since: holds count by it.
         also: Digests of artifacts that are needed besides.
         now: Seconds since the epoch.
         tell: Told how far the work is, in artifacts.
@@ -265,7 +274,7 @@ def scrub(
         elif [place for place in broken if place.quarantine(digest)]:
             aside.append(digest)
     tell("scrub", len(names), len(names))
-    marked = mark(journal, store, keep, also)
+    marked = mark(journal, store, keep, boot, also)
     wanted = marked.needed | marked.kept | marked.evidence
     there = frozenset(store.digests())
     for copy in store.copies:
@@ -294,6 +303,7 @@ def collect(
     store: Store,
     *,
     keep: int,
+    boot: tuple[str, float],
     also: Iterable[str],
     now: float,
     tell: Progress,
@@ -306,6 +316,7 @@ def collect(
         journal: The entries of all model lines.
         store: What is looked through, with its copies.
         keep: Versions of each model line that stay, newest first; at least 1.
+        boot: Which start of the machine this is, and the seconds since: holds count by it.
         also: Digests of artifacts that are needed besides.
         now: Seconds since the epoch.
         tell: Told how far the work is, in artifacts.
@@ -315,7 +326,7 @@ def collect(
         IntegrityError: something that may name others is damaged; nothing is removed then.
     """
     stores = (store, *store.copies)
-    marked = mark(journal, store, keep, also)
+    marked = mark(journal, store, keep, boot, also)
     before = min(now - grace_s, marked.since)
     work = [(place, digest) for place in stores for digest in sorted(place.digests())]
     removed: dict[str, int] = {}

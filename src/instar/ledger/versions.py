@@ -5,7 +5,7 @@ from __future__ import annotations
 from instar.core.codec import decode
 from instar.core.errors import InputError
 from instar.core.records import ModelVersion
-from instar.ledger.journal import Journal
+from instar.ledger.journal import Entry, Journal
 
 
 class UnknownVersion(InputError):
@@ -17,8 +17,8 @@ class UnknownVersion(InputError):
         super().__init__("a version in the ledger", repr(name), "see: instar history")
 
 
-def version(journal: Journal, model: str, name: str) -> ModelVersion:
-    """Find a version of a model line by its name.
+def made(journal: Journal, model: str, name: str) -> Entry:
+    """Find the entry that made a version of a model line, by the version's name.
 
     Raises:
         UnknownVersion: no adoption or promotion made it.
@@ -26,5 +26,14 @@ def version(journal: Journal, model: str, name: str) -> ModelVersion:
     for kind in ("promotion", "adoption"):
         for entry in journal.entries(model=model, kind=kind):
             if entry.body["name"] == name:
-                return decode(ModelVersion, entry.body)
+                return entry
     raise UnknownVersion(name)
+
+
+def version(journal: Journal, model: str, name: str) -> ModelVersion:
+    """Find a version of a model line by its name.
+
+    Raises:
+        UnknownVersion: no adoption or promotion made it.
+    """
+    return decode(ModelVersion, made(journal, model, name).body)

@@ -1,4 +1,4 @@
-"""Weights as safetensors bytes: written, read, put into a network, named, compared.
+"""Weights as safetensors bytes: written, read, put into a network, compared.
 
 Nothing here opens a pickle: what is not safetensors is refused by its first bytes.
 """
@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import nn
 
-from instar.core.digest import digest_bytes
 from instar.core.errors import InputError
 from instar.core.records import LayerChange
 
@@ -76,7 +75,7 @@ def save(weights: nn.Module | State) -> bytes:
 
 
 def read(data: bytes) -> dict[str, torch.Tensor]:
-    """Read weights from safetensors bytes.
+    """Read weights from safetensors bytes, in the order of their names.
 
     Raises:
         PickleRefused: the bytes are a pickle or a zip archive.
@@ -88,7 +87,8 @@ def read(data: bytes) -> dict[str, torch.Tensor]:
             raise PickleRefused
         raise NotSafetensors("an empty file" if not data else "another or a truncated file")
     try:
-        return safetensors.load(data)
+        # The library gives tensors in an order that is another in each process.
+        return dict(sorted(safetensors.load(data).items()))
     except (SafetensorError, KeyError) as error:
         raise NotSafetensors("a damaged file") from error
 
@@ -121,23 +121,11 @@ def _problems(own: State, given: State) -> list[str]:
     return [*shapes, *missing, *extra]
 
 
-def digests(state: State) -> dict[str, str]:
-    """Name each tensor by the SHA-256 of its type, its shape and its bytes, row-major.
-
-    Example:
-        >>> digests({"w": torch.zeros(2)})["w"] == digests({"w": torch.zeros(2, 1)})["w"]
-        False
-    """
-    return {name: digest_bytes(_plain_bytes(tensor)) for name, tensor in state.items()}
-
-
-def _plain_bytes(tensor: torch.Tensor) -> bytes:
-    plain = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-    return f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + plain
-
-
 def compare(before: State, after: State) -> tuple[LayerChange, ...]:
     """Measure how far each tensor moved; tensors without a twin of the same shape are left out.
+
+    All is computed in float64. Of a tensor that was 0 everywhere, the relative change is infinite
+    and the cosine 0 if it moved, else 0 and 1.
 
     Example:
         >>> [change] = compare({"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([3.0, 9.0])})
@@ -160,6 +148,11 @@ def _change(name: str, before: torch.Tensor, after: torch.Tensor) -> LayerChange
         l2=l2,
         relative=l2 / norm if norm else (float("inf") if l2 else 0.0),
         largest=moved.abs().max().item(),
-        cosine=torch.dot(before, after).item() / product if product else float(l2 == 0),
+        cosine=_within(torch.dot(before, after).item() / product) if product else float(l2 == 0),
         changed=(moved != 0).double().mean().item(),
     )
+
+
+def _within(cosine: float) -> float:
+    """Cut off what rounding puts beyond -1 and 1; NaN stays NaN."""
+    return max(min(cosine, 1.0), -1.0)

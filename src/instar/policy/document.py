@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from instar.core.errors import PolicyError
+from instar.core.secret import veiled
 
 Keys = tuple[str, ...]  # the names that lead to a setting; list items by number
 _DEEPEST = 12
@@ -59,7 +60,9 @@ class InTheWay(PolicyError):
 
     def __init__(self, key: str, section: str, value: Any) -> None:
         super().__init__(
-            f"a section {section} to put {key} in", repr(value), f"write {section} as key: value"
+            f"a section {section} to put {key} in",
+            veiled(repr(value)),
+            f"write {section} as key: value",
         )
 
 

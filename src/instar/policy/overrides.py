@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from instar.core.errors import PolicyError
 from instar.core.policy import Policy
+from instar.core.secret import veiled
 from instar.policy.document import Document, parse
 
 PREFIX = "INSTAR_"
@@ -21,7 +22,7 @@ class BadOverride(PolicyError):
     def __init__(self, text: str, problem: str) -> None:
         super().__init__(
             "settings as key=value, each key once",
-            f"{text[:80]!r}, {problem}",
+            f"{veiled(text)[:80]!r}, {problem}",
             "write it like policy.validate.flips.max=0.1",
         )
 

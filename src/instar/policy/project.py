@@ -14,6 +14,7 @@ from instar.core.data import Task
 from instar.core.digest import digest_json
 from instar.core.policy import Policy, StoreSettings
 from instar.core.records import Network
+from instar.core.secret import veiled
 from instar.policy import rules, schema
 from instar.policy.document import load
 from instar.policy.network import network
@@ -73,11 +74,17 @@ def read(
 
 
 def show(project: Project) -> list[Setting]:
-    """List every setting in force, where it comes from and what it means."""
+    """List every setting in force, where it comes from and what it means; no password."""
     return [
-        Setting(key, encode(value), project.origin[key], doc)
+        Setting(key, _shown(encode(value)), project.origin[key], doc)
         for key, value, doc in _leaves(project)
     ]
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    return veiled(value) if isinstance(value, str) else value
 
 
 def _leaves(project: Project) -> Iterator[tuple[str, Any, str]]:

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from instar.core.errors import PolicyError
 from instar.core.policy import DataSettings, Policy, StoreSettings, setting
+from instar.core.secret import veiled
 from instar.policy.document import Document, Keys
 
 
@@ -102,13 +103,13 @@ _BOUNDS = {  # pydantic's word -> what was wanted
 
 
 def shown(value: Any) -> str:
-    """Write a value for a message: JSON, at most 60 characters.
+    """Write a value for a message: JSON, at most 60 characters, no password.
 
     Example:
         >>> shown([True, None, "a"])
         '[true, null, "a"]'
     """
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = veiled(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

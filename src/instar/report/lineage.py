@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from instar.core.data import Snapshot
-from instar.core.records import ModelVersion
+from instar.core.records import ModelVersion, Training
 from instar.report.numbers import number, size
 from instar.report.story import Story
 
@@ -55,10 +55,22 @@ def _made(story: Story) -> Iterator[Origin]:
             yield _snapshot(f"{split.how} {part}", getattr(split, part))
     if story.training:
         yield Origin("candidate weights", story.training.strategy, story.training.weights)
+        yield from _parameters(story.training)
     if story.bundle:
         yield Origin("candidate bundle", story.bundle.version, story.bundle.manifest)
         for file in story.bundle.files:
             yield Origin("bundle file", f"{file.name}, {size(file.size)}", file.digest)
+
+
+def _parameters(training: Training) -> Iterator[Origin]:
+    """Name the parameters on both sides of a training by their roots, and the code that ran."""
+    for when, found in (("before", training.before), ("after", training.after)):
+        if found is not None:
+            yield Origin(f"parameters {when}", f"{number(len(found.tensors))} tensors", found.root)
+    if training.environment is not None:
+        yield Origin("code", f"Instar {training.environment.instar}", training.environment.source)
+        for name, digest in training.environment.locks.items():
+            yield Origin("lock file", name, digest)
 
 
 def _snapshot(part: str, snapshot: Snapshot) -> Origin:

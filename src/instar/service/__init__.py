@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from instar.core.digest import digest_json
 from instar.core.errors import InputError, PolicyError
 from instar.core.finding import Verdict
 from instar.core.records import (
+    PSEUDONYM,
     Approval,
     Bundle,
     ModelVersion,
@@ -30,7 +32,7 @@ from instar.core.records import (
 )
 from instar.core.update import State, Update, replay
 from instar.service.child import Tell, as_file, located, run_worker
-from instar.service.errors import NotNow, NoWayBack, OwnUpdate, UnknownUpdate
+from instar.service.errors import NotNow, OwnUpdate, UnknownUpdate
 from instar.service.outcome import Outcome, describe
 
 if TYPE_CHECKING:
@@ -78,6 +80,17 @@ class Workspace:
 
         # A broken policy is told first: no ledger is made beside a folder that is no workspace.
         return open_journal(self.home, self.project.store)
+
+    @functools.cached_property
+    def actor(self) -> str:
+        """The pseudonym under which `by` stands in the ledger."""
+        return self.journal.person(self.by)
+
+    def _named(self, value: Any) -> Any:
+        """Show people by their names."""
+        from instar.service.people import revealed
+
+        return revealed(value, self.journal.people())
 
     def init(self, *, model: str, kind: str, target: str, build: str) -> dict[str, Any]:
         """Write a first `instar.yaml`.
@@ -147,13 +160,12 @@ class Workspace:
         self.champion()
         with as_file(source, self.root) as file:
             done = self._work("update", tell, source=file, reason=reason, seed=seed)
-        return self.outcome(done["update"])
+        return self._stands(done)
 
     def resume(self, update: str, *, tell: Tell | None = None) -> Outcome:
         """Carry an open update on, after people have spoken or after a crash."""
         self.state(update)
-        self._work("resume", tell, update=update)
-        return self.outcome(update)
+        return self._stands(self._work("resume", tell, update=update))
 
     def release(self, update: str, *, tell: Tell | None = None) -> Outcome:
         """Hand traffic over to an approved candidate, step by step.
@@ -176,8 +188,13 @@ class Workspace:
                 "approved too long ago",
                 f"ask again: instar approve {update}",
             )
-        self._work("release", tell, update=update)
-        return self.outcome(update)
+        return self._stands(self._work("release", tell, update=update))
+
+    def _stands(self, done: Mapping[str, Any]) -> Outcome:
+        """Say where an update stands after a worker; one that was told to stop says so."""
+        outcome = self.outcome(str(done["update"]))
+        said = done.get("interrupted")
+        return replace(outcome, message=f"interrupted: {said}") if said else outcome
 
     def watch(self, *, tell: Tell | None = None) -> dict[str, Any]:
         """Judge production by the labels that have come."""
@@ -194,6 +211,7 @@ class Workspace:
         from instar.serving.client import start
 
         self.champion()
+        self.settle()
         gateway = start(self.home, self.project.model, port, self.project.store.artifacts)
         try:
             yield gateway
@@ -223,7 +241,11 @@ class Workspace:
             raise NotNow(
                 "an update that waits for people", update, state.state.value, "see: instar status"
             )
-        if kind is not VoteKind.REJECT and person(self.by) == person(state.request.by):
+        # An update that was asked for under a plain name, before there were pseudonyms, is voted
+        # on under plain names to its end: nobody must count as two people.
+        plain = not state.request.by.startswith(PSEUDONYM)
+        by = self.by if plain else self.actor
+        if kind is not VoteKind.REJECT and person(by) == person(state.request.by):
             raise OwnUpdate(update, self.by)
         if kind is not VoteKind.APPROVE and not reason.strip():
             raise InputError("a reason", "none", "say why: --reason TEXT")
@@ -234,7 +256,7 @@ class Workspace:
             )
         vote = Vote(
             kind=kind,
-            by=self.by,
+            by=by,
             at=time.time(),
             validation=digest_json(encode(validation)),
             bundle=bundle.manifest,
@@ -243,28 +265,19 @@ class Workspace:
             code=code,
         )
         self.journal.append(
-            "vote", encode(vote), update=update, model=state.request.model, actor=self.by
+            "vote", encode(vote), update=update, model=state.request.model, actor=by
         )
         return self.resume(update, tell=tell)
 
     def abort(self, update: str, *, reason: str) -> Outcome:
-        """Withdraw an open update; a release under way is rolled back first."""
-        state = self.state(update)
-        if not state.state.open:
-            raise NotNow("an open update", update, state.state.value, "nothing to do")
-        if state.promoted:
-            raise NotNow(
-                "an update that can be withdrawn", update, "promoted", "go back: instar rollback"
-            )
-        if state.state is State.RELEASING:
-            self._all_traffic_to(self.champion())
-        self.journal.append(
-            "withdrawn",
-            {"reason": reason},
-            update=update,
-            model=state.request.model,
-            actor=self.by,
-        )
+        """Withdraw an open update, whoever works on it; a release under way is rolled back.
+
+        Raises:
+            NotNow: it has ended, or is promoted.
+        """
+        from instar.service.way_back import abort
+
+        abort(self, update, reason)
         return self.outcome(update)
 
     def rollback(self, *, reason: str) -> dict[str, Any]:
@@ -276,42 +289,9 @@ class Workspace:
             NoWayBack: the champion is the first of its line.
             NotNow: a release is under way, which would move the traffic again.
         """
-        current = self.journal.champion(self.project.model)
-        champion = self.champion()
-        if current is None or champion.parent is None:
-            raise NoWayBack(champion.name)
-        for update in self.update_ids():
-            state = self.state(update)
-            if state.state is State.RELEASING and not state.promoted:
-                raise NotNow(
-                    "no release under way", update, "releasing", f"first: instar abort {update}"
-                )
-        earlier = self.version(champion.parent)
-        began = time.monotonic()
-        in_force = self._all_traffic_to(earlier)
-        seconds = time.monotonic() - began
-        self.journal.promote(
-            self.project.model,
-            expect=current.seq,
-            kind="rollback",
-            body=encode(earlier),
-            update=champion.update,
-            actor=self.by,
-            epoch=None,
-        )
-        self.journal.append(
-            "note",
-            {"reason": reason, "from": champion.name, "to": earlier.name, "seconds": seconds},
-            update=champion.update,
-            model=self.project.model,
-            actor=self.by,
-        )
-        return {
-            "champion": earlier.name,
-            "was": champion.name,
-            "seconds": seconds,
-            "in_force": in_force,
-        }
+        from instar.service.way_back import rollback
+
+        return rollback(self, reason)
 
     def route(self) -> Route:
         """Return the route that is wanted: which version serves which share.
@@ -323,16 +303,12 @@ class Workspace:
 
         return GatewayTraffic(self.home, self.project.model).route()
 
-    def _all_traffic_to(self, version: ModelVersion) -> bool:
-        """Give a version all traffic; tell whether a gateway says that it is so."""
-        from instar.serving.client import GatewaySilent, GatewayTraffic
+    def settle(self) -> None:
+        """Bring traffic to where the ledger says, where a crash left the two apart."""
+        from instar.core.clock import SystemClock
+        from instar.serving.settle import settle
 
-        traffic = GatewayTraffic(self.home, self.project.model)
-        try:
-            traffic.move(traffic.route().home(version.name, version.bundle.manifest))
-        except GatewaySilent:
-            return False
-        return True
+        settle(self.home, self.project.model, self.journal, SystemClock().boot())
 
     # Reading.
 
@@ -377,26 +353,124 @@ class Workspace:
 
     def outcome(self, update: str) -> Outcome:
         """Say where an update stands."""
-        return describe(update, self.state(update))
+        done: Outcome = self._named(describe(update, self.state(update)))
+        return done
 
-    def history(self) -> list[Entry]:
-        """List the ledger's entries of this model line, oldest first."""
-        return self.journal.entries(model=self.project.model)
+    def history(
+        self,
+        *,
+        update: str | None = None,
+        kind: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> list[Entry]:
+        """List the ledger's entries of this model line, oldest first; see `record.select`."""
+        from instar.service.record import select
 
-    def audit(self) -> dict[str, Any]:
-        """Verify the whole chain; no problems means that every entry is as it was written."""
-        problems = [f"entry {p.seq}: {p.message}" for p in self.journal.verify()]
-        entries = None if problems else len(self.journal.entries())  # it reads sound entries only
-        return {"entries": entries, "problems": problems}
+        entries = self.journal.entries(model=self.project.model)
+        chosen = select(entries, update=update, kind=kind, since=since, until=until)
+        found: list[Entry] = self._named(chosen)
+        return found
+
+    def champion_on(self, day: str) -> dict[str, Any]:
+        """Say which version was champion at the end of a day, in UTC."""
+        from instar.service.record import on
+
+        found: dict[str, Any] = self._named(on(self.journal.entries(model=self.project.model), day))
+        return found
+
+    def show(self, word: str) -> dict[str, Any]:
+        """Say everything about an entry, an update or a version; see `record.show`."""
+        from instar.service.record import show
+
+        found: dict[str, Any] = self._named(show(self.journal, self.project.model, word))
+        return found
+
+    def diff(
+        self, one: str, other: str, *, layer: str | None = None, tell: Tell | None = None
+    ) -> dict[str, Any]:
+        """Say what changed from one version to another; see `diff.diff`."""
+        from instar.ledger.stores import open_artifacts
+        from instar.service.diff import diff
+
+        def measure(before: str, after: str) -> list[dict[str, Any]]:
+            return list(self._work("changes", tell, before=before, after=after)["changes"])
+
+        found = diff(
+            self.journal,
+            open_artifacts(self.home, self.project.store),
+            self.project.model,
+            (one, other),
+            layer=layer,
+            measure=measure,
+        )
+        named: dict[str, Any] = self._named(found)
+        return named
+
+    def reproduce(self, update: str, *, tell: Tell | None = None) -> dict[str, Any]:
+        """Run an update again, up to its bundle, and hold what comes out against the record.
+
+        Raises:
+            GoneArtifacts: something that it was made from is not in the store any more.
+        """
+        self.state(update)
+        return self._work("reproduce", tell, update=update)
+
+    def doctor(self) -> list[dict[str, Any]]:
+        """Examine machine, libraries and stores; works where there is no ledger, nor a policy."""
+        from instar.service.doctor import examine
+
+        return [finding._asdict() for finding in examine(self.root, self._overrides())]
+
+    def audit(self, *, deep: bool = False) -> dict[str, Any]:
+        """Verify the whole ledger; no problems means that every entry is as it was written."""
+        from instar.service.audit import verify
+
+        return verify(self.home, self.project.store, deep=deep)
+
+    def export(self, folder: Path | str) -> dict[str, Any]:
+        """Write the ledger, its checkpoints and the public key for a verifier.
+
+        Raises:
+            TakenFolder: there is something in the folder.
+        """
+        from instar.service.audit import export
+
+        return export(self.journal, self.home, Path(folder))
+
+    def forget(self, name: str) -> None:
+        """Forget who somebody is; what they did stays, under a pseudonym.
+
+        Raises:
+            UnknownPerson: the ledger knows nobody of that name.
+            StillInvolved: an update that they asked for or voted on is open.
+        """
+        from instar.service.people import forget
+
+        forget(self.journal, name)
+
+    def prove(self, entry: int) -> dict[str, Any]:
+        """Prove that an entry is in the ledger, for somebody who does not have all of it.
+
+        Raises:
+            UnknownEntry: there is no such entry.
+        """
+        self.journal.checkpoint()
+        return self.journal.prove(entry)
 
     def status(self) -> dict[str, Any]:
         """Say what serves, and where each update stands, newest first."""
+        from instar.serving.routefile import read
+        from instar.serving.settle import gap
+
         entry = self.journal.champion(self.project.model)
+        found = gap(self.journal, self.project.model, read(self.home))
         return {
             "model": self.project.model,
             "champion": entry.body["name"] if entry else None,
             "since": entry.at if entry else None,
             "metrics": dict(entry.body["metrics"]) if entry else {},
+            "traffic": {"problem": found.problem, "next": found.todo} if found else None,
             "updates": self.updates(),
         }
 
@@ -423,7 +497,8 @@ class Workspace:
                     "next": done.next,
                 }
             )
-        return rows[::-1]
+        shown: list[dict[str, Any]] = self._named(rows[::-1])
+        return shown
 
     def scrub(self, *, tell: Tell | None = None) -> dict[str, Any]:
         """Hash every artifact, mend what can be mended, and look for what is missing."""
@@ -450,15 +525,14 @@ class Workspace:
 
         state = self.state(update)
         metrics = tuple(self.project.policy.validate.metrics)
-        return render(
-            gather(
-                state,
-                self.version(state.request.champion),
-                self.champion().name,
-                metrics[0] if metrics else "",
-                self.journal.entries(update=update),
-            )
+        story = gather(
+            state,
+            self.version(state.request.champion),
+            self.champion().name,
+            metrics[0] if metrics else "",
+            self.journal.entries(update=update),
         )
+        return render(self._named(story))
 
     # The worker process.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,8 +26,23 @@ class WorkerDied(BackendError):
 
     def __init__(self, status: int, last: str) -> None:
         super().__init__(
-            "a result from the worker process", f"exit {status}: {last}", "run the command again"
+            "a result from the worker process",
+            f"{_ending(status)}: {last}",
+            "see where it stands: instar status; then go on: instar resume UPDATE",
         )
+
+
+def _ending(status: int) -> str:
+    """Say how a process ended.
+
+    Example:
+        >>> _ending(-9), _ending(-11), _ending(1)
+        ('SIGKILL (memory ran out, or somebody ended it)', 'SIGSEGV', 'exit 1')
+    """
+    if status >= 0:
+        return f"exit {status}"
+    name = signal.Signals(-status).name
+    return f"{name} (memory ran out, or somebody ended it)" if name == "SIGKILL" else name
 
 
 def _reported(line: Mapping[str, Any]) -> InstarError:

@@ -26,9 +26,9 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         match self.state:
-            case State.PROMOTED | State.KEPT | State.RUNNING:
+            case State.PROMOTED | State.KEPT:
                 return 0
-            case State.WAITING | State.RELEASING:
+            case State.RUNNING | State.WAITING | State.RELEASING:
                 return 3
             case _:
                 return 1

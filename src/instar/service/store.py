@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from instar.core.clock import SystemClock
 from instar.core.codec import encode
 from instar.core.digest import short
 from instar.service.child import Tell
@@ -22,12 +22,14 @@ def scrub(space: Workspace, tell: Tell | None) -> dict[str, Any]:
     from instar.ledger.stores import open_artifacts
     from instar.ledger.sweep import scrub as sweep
 
+    clock = SystemClock()
     done = sweep(
         space.journal,
         open_artifacts(space.home, space.project.store),
         keep=space.project.store.keep,
+        boot=clock.boot(),
         also=_served(space),
-        now=time.time(),
+        now=clock.now(),
         tell=_teller(tell),
     )
     if done.repaired or not done.sound:
@@ -40,12 +42,14 @@ def collect(space: Workspace, tell: Tell | None, *, dry: bool) -> dict[str, Any]
     from instar.ledger.stores import open_artifacts
     from instar.ledger.sweep import collect as sweep
 
+    clock = SystemClock()
     done = sweep(
         space.journal,
         open_artifacts(space.home, space.project.store),
         keep=space.project.store.keep,
+        boot=clock.boot(),
         also=_served(space),
-        now=time.time(),
+        now=clock.now(),
         tell=_teller(tell),
         dry=dry,
     )
@@ -84,5 +88,5 @@ def _note(space: Workspace, what: str, done: Mapping[str, Any]) -> None:
         {"store": what, **named, **counts},
         update=None,
         model=space.project.model,
-        actor=space.by,
+        actor=space.actor,
     )

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -63,10 +63,13 @@ class GatewayTraffic:
         root: The workspace's own folder, where `serve/` and `artifacts/` lie.
         model: The model line.
         url: Where the gateway listens; by default where it says so itself.
+        epoch: The fencing epoch that every route is written under; by default the route's own.
     """
 
-    def __init__(self, root: Path, model: str, url: str | None = None) -> None:
-        self._root, self._model, self._url = root, model, url
+    def __init__(
+        self, root: Path, model: str, url: str | None = None, epoch: int | None = None
+    ) -> None:
+        self._root, self._model, self._url, self._epoch = root, model, url, epoch
 
     def route(self) -> Route:
         """Return the wanted route.
@@ -82,8 +85,11 @@ class GatewayTraffic:
         """Want a route, whether or not a gateway runs to see it.
 
         Raises:
+            FencedRoute: the lease went to somebody else.
             StaleRoute: somebody else moved the traffic meanwhile.
         """
+        if self._epoch is not None:
+            route = replace(route, epoch=self._epoch)
         routefile.write(self._root, route)
 
     def move(self, route: Route) -> float:
@@ -92,6 +98,7 @@ class GatewayTraffic:
         The route is wanted from here on even if this raises: a gateway that comes back follows.
 
         Raises:
+            FencedRoute: the lease went to somebody else.
             StaleRoute: somebody else moved the traffic meanwhile.
             RouteRefused: the gateway cannot serve it and stays with the one before.
             GatewaySilent: nobody says that it is in force.
@@ -153,8 +160,8 @@ class GatewayTraffic:
         if self._url:
             return self._url
         try:
-            told = json.loads((self._root / "serve" / routefile.GATEWAY).read_bytes())
-        except (OSError, ValueError) as error:
+            told = json.loads(routefile.folder(self._root).read(routefile.GATEWAY))
+        except (OSError, ValueError, BackendError) as error:
             raise GatewaySilent("no gateway that was ever started") from error
         return str(told["url"])
 
@@ -191,7 +198,7 @@ def start(root: Path, model: str, port: int = 0, artifacts: str = "") -> Gateway
     """
     command = [sys.executable, "-m", "instar.serving"]
     given = ["--root", str(root), "--model", model, "--port", str(port), "--artifacts", artifacts]
-    with (routefile.folder(root) / "gateway.err").open("ab") as errors:
+    with routefile.folder(root).appending("gateway.err") as errors:
         process = subprocess.Popen(
             [*command, *given], stdout=subprocess.PIPE, stderr=errors, text=True
         )

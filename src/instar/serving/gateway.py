@@ -19,7 +19,7 @@ import uvicorn
 
 from instar.core.errors import BackendError
 from instar.core.policy import StoreSettings
-from instar.ledger.stores import open_artifacts
+from instar.ledger.artifact_stores import open_artifacts
 from instar.serving import routefile
 from instar.serving.app import App
 from instar.serving.desk import Desk
@@ -62,6 +62,7 @@ async def serve(root: Path, model: str, host: str, port: int, artifacts: str = "
     """
     desk = Desk(root, model, open_artifacts(root, StoreSettings(artifacts=artifacts)))
     place = routefile.folder(root)
+    place.make()
     listener = _listen(host, port)
     desk.start()
     config = uvicorn.Config(
@@ -75,7 +76,7 @@ async def serve(root: Path, model: str, host: str, port: int, artifacts: str = "
         date_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
     )
-    tasks = [asyncio.create_task(_follow(desk, place)), asyncio.create_task(_write(desk))]
+    tasks = [asyncio.create_task(_follow(desk, place.root)), asyncio.create_task(_write(desk))]
     _announce(root, desk, listener)
     try:
         await Server(config).serve(sockets=[listener])

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from instar.ledger import files
+from instar.ledger.safedir import SafeDir
 from instar.serving.metrics import Outcome
 
+_NOW, _BEFORE = "log.jsonl", "log.1.jsonl"
 _FULL = 16 << 20  # bytes of one file; two are kept
 _WAITING = 20_000  # lines in memory; a disk that hangs costs the oldest, never an answer
 
@@ -47,7 +48,7 @@ class Log:
     """Append events; write them when told to."""
 
     def __init__(self, root: Path) -> None:
-        self._path, self._before = root / "serve" / "log.jsonl", root / "serve" / "log.1.jsonl"
+        self._folder = SafeDir(root / "serve")
         self._waiting: deque[bytes] = deque(maxlen=_WAITING)
         self.dropped = 0
         self._head = b"\n"  # closes a line that a crash may have cut off
@@ -62,18 +63,15 @@ class Log:
         lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not lines:
             return
-        with files.mapped():
-            with self._path.open("ab") as file:
-                file.write(self._head + b"\n".join([*lines, b""]))
-                full = file.tell() >= _FULL
-            self._head = b""
-            if full:
-                self._path.replace(self._before)
+        size = self._folder.append(_NOW, self._head + b"\n".join([*lines, b""]))
+        self._head = b""
+        if size >= _FULL:
+            self._folder.rename(_NOW, _BEFORE)
 
     def events(self) -> Iterator[Answered | Feedback]:
         """Read back what was written; a line that was cut off by a crash is passed over."""
-        for path in (self._before, self._path):
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        for name in (_BEFORE, _NOW):
+            with contextlib.suppress(FileNotFoundError), self._folder.open(name) as file:
                 for line in file:
                     with contextlib.suppress(msgspec.DecodeError):
                         yield _DECODER.decode(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,14 +159,19 @@ class Models:
         """Put the wanted route in force; one that cannot be is refused, and nothing changes."""
         self._try(routefile.ROUTE)
 
+    def _there(self, route: Route) -> Shelf | None:
+        """Return the shelf if it is what a route wants; under another epoch it still is."""
+        if self.shelf and replace(self.shelf.route, epoch=route.epoch) == route:
+            return self.shelf
+        return None
+
     def _try(self, name: str) -> None:
         generation = 0
         try:
             if (route := routefile.read(self._root, name)) is None:
                 return
             generation = route.generation
-            known = self.shelf if self.shelf and self.shelf.route == route else None
-            shelf = known or stock(route, self.model, self._artifacts, self.shelf)
+            shelf = self._there(route) or stock(route, self.model, self._artifacts, self.shelf)
         # Whatever a bundle does on loading, the versions in service go on.
         except Exception as error:  # noqa: BLE001
             reason = str(error) if isinstance(error, InstarError) else type(error).__name__

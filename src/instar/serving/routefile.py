@@ -7,17 +7,16 @@ is the gateway's own note of the last route that it could put in force.
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from instar.core.codec import decode, encode
+from instar.core.crash import crashpoint
 from instar.core.digest import canonical
 from instar.core.errors import BackendError, IntegrityError
 from instar.core.tools import Route
-from instar.ledger import files
+from instar.ledger.safedir import SafeDir
 from instar.serving.routing import check
 
 ROUTE = "route.json"
@@ -55,12 +54,22 @@ class StaleRoute(BackendError):
         )
 
 
-def folder(root: Path) -> Path:
-    """Return the folder of the gateway's files, made if need be."""
-    with files.mapped():
-        place = root / "serve"
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+class FencedRoute(BackendError):
+    """Refuse a route of someone whose lease went to another."""
+
+    code = "backend.fenced_route"
+
+    def __init__(self, epoch: int, known: int) -> None:
+        super().__init__(
+            f"to move traffic at epoch {epoch}",
+            f"a lost lease, epoch {known}",
+            "nothing was moved: somebody else carries on",
+        )
+
+
+def folder(root: Path) -> SafeDir:
+    """Return the folder of the gateway's files."""
+    return SafeDir(root / "serve")
 
 
 def read(root: Path, name: str = ROUTE) -> Route | None:
@@ -70,7 +79,7 @@ def read(root: Path, name: str = ROUTE) -> Route | None:
         BrokenRoute: the file does not hold a route.
     """
     try:
-        return decode(Route, json.loads((root / "serve" / name).read_bytes()))
+        return decode(Route, json.loads(folder(root).read(name)))
     except FileNotFoundError:
         return None
     except (ValueError, IntegrityError, AttributeError) as error:
@@ -81,25 +90,39 @@ def write(root: Path, route: Route, name: str = ROUTE) -> None:
     """Replace the route, atomically and durably.
 
     Raises:
+        FencedRoute: the file's route is of a higher epoch.
         StaleRoute: the file's generation is not older.
         BadRoute: the route contradicts itself.
     """
     check(route)
-    with _alone(root):
+    with folder(root).alone("route.lock"):
         known = read(root, name)
+        if known and known.epoch > route.epoch:
+            raise FencedRoute(route.epoch, known.epoch)
         if known and known.generation >= route.generation:
             raise StaleRoute(known.generation, route.generation)
+        crashpoint("route.write")
         keep(root, name, canonical(encode(route)))
+        crashpoint("route.written")
+
+
+def claim(root: Path, epoch: int) -> None:
+    """Put an epoch on the route in the file, so that no lower one moves traffic from here on.
+
+    Raises:
+        FencedRoute: the file's route is of a higher epoch.
+    """
+    with folder(root).alone("route.lock"):
+        known = read(root, ROUTE)
+        if known is None or known.epoch == epoch:
+            return
+        if known.epoch > epoch:
+            raise FencedRoute(epoch, known.epoch)
+        crashpoint("route.claim")
+        keep(root, ROUTE, canonical(encode(replace(known, epoch=epoch))))
+        crashpoint("route.claimed")
 
 
 def keep(root: Path, name: str, data: bytes) -> None:
     """Replace one of the gateway's files, atomically and durably."""
-    with files.mapped():
-        files.settle(files.write(folder(root), [data]), folder(root) / name)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    with (folder(root) / "route.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    folder(root).keep(name, [data])

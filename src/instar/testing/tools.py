@@ -12,6 +12,7 @@ from typing import TypeVar
 from instar.core.digest import PREFIX, digest_bytes, is_digest
 from instar.core.tools import Tools, Traffic
 from instar.ledger.artifacts import DamagedArtifact, MissingArtifact, NotADigest, Stored
+from instar.ledger.safedir import SafeDir
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -84,6 +85,7 @@ class FakeClock:
 
     at: float = 1_800_000_000.0
     elapsed: float = 0.0
+    started: str = "first boot"
     slept: list[float] = field(default_factory=list)
 
     def now(self) -> float:
@@ -91,6 +93,9 @@ class FakeClock:
 
     def monotonic(self) -> float:
         return self.elapsed
+
+    def boot(self) -> tuple[str, float]:
+        return self.started, self.elapsed
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -126,6 +131,7 @@ def fake_tools(folder: Path, *, seed: int = 0, traffic: Traffic | None = None) -
         progress=silent,
         engine=InlineEngine(),
         scratch=scratch,
+        folder=SafeDir,
         project=project,
         seed=seed,
         traffic=traffic,

@@ -6,10 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from instar.core.codec import encode
 from instar.core.data import Column, Kind, Preprocessing, Role, Schema, Snapshot, Task, TaskKind
+from instar.core.digest import digest_json
 from instar.core.finding import Verdict
 from instar.core.policy import ReleasePolicy, StepRule
-from instar.core.records import Approval, Bundle, ModelVersion, Network, Phase, Release, Request
+from instar.core.records import (
+    Approval,
+    Bundle,
+    ModelVersion,
+    Network,
+    Phase,
+    Release,
+    Request,
+    Validation,
+)
 from instar.core.tools import Route
 from instar.stages.release import release
 from instar.testing.tools import fake_tools
@@ -42,7 +53,9 @@ CHAMPION = ModelVersion(
     holdout=(),
 )
 CANDIDATE = bundle(NEW)
-APPROVAL = Approval(Verdict.PASS, (), (), CANDIDATE.manifest, "sha256:v", "sha256:p")
+VALIDATION = Validation(Verdict.PASS, (), CANDIDATE.manifest, {}, {})
+JUDGED = digest_json(encode(VALIDATION))
+APPROVAL = Approval(Verdict.PASS, (), (), CANDIDATE.manifest, JUDGED, "sha256:p")
 REQUEST = Request(
     update="u0001",
     model="m",
@@ -72,6 +85,7 @@ class Stage:
         self.tools = fake_tools(folder, traffic=self.traffic)
         self.policy = policy
         self.champion, self.candidate, self.approval = CHAMPION, CANDIDATE, APPROVAL
+        self.validation = VALIDATION
         self.last: Release | None = None
 
     def tick(self) -> Release:
@@ -79,6 +93,7 @@ class Stage:
             REQUEST,
             self.champion,
             self.candidate,
+            self.validation,
             self.approval,
             self.last,
             policy=self.policy,

@@ -247,10 +247,19 @@ def test_all_at_once_promotes_after_the_rehearsal(stage: Make) -> None:
     assert scene.tick().phase is Phase.PROMOTED
 
 
-def test_release_without_approval_of_this_bundle_is_refused(stage: Make) -> None:
+@pytest.mark.parametrize("part", ["bundle", "validation", "policy"])
+def test_release_under_an_approval_of_other_digests_is_refused(stage: Make, part: str) -> None:
     scene = stage()
-    scene.approval = replace(scene.approval, bundle="sha256:another")
-    with pytest.raises(NotApproved):
+    scene.approval = replace(scene.approval, **{part: "sha256:another"})
+    with pytest.raises(NotApproved, match=f"one of another .*{part}"):
+        scene.tick()
+    assert len(scene.traffic.moves) == 1
+
+
+def test_change_of_the_validation_after_the_approval_voids_it(stage: Make) -> None:
+    scene = stage()
+    scene.validation = replace(scene.validation, candidate={"auroc": 0.9})
+    with pytest.raises(NotApproved, match="another validation"):
         scene.tick()
     assert len(scene.traffic.moves) == 1
 

@@ -8,6 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from instar.core.digest import digest_bytes
+from instar.core.errors import Interrupted
+from instar.ledger.safedir import SafeDir
 from instar.stages.train import loop
 from instar.stages.train.loop import Course, Group, Keeper, batches
 from instar.stages.train.optimizers import adamw, sgd
@@ -51,7 +54,7 @@ def fit(module, data, course, tmp_path, fresh=None, groups=None, valid=None):
         valid or rows(50, seed=9),
         course,
         groups=groups or [Group(list(module.parameters()))],
-        keeper=Keeper(tmp_path, "key", FakeClock(), math.inf),
+        keeper=Keeper(SafeDir(tmp_path), "key", FakeClock(), math.inf),
         tell=lambda epoch: None,
     )
 
@@ -187,3 +190,47 @@ class Idle(nn.Module):
 def test_fit_leaves_parameters_without_gradient_finite(tmp_path):
     run = fit(Idle(), rows(), PLAIN, tmp_path)
     assert all(tensor.isfinite().all() for tensor in run.best.values())
+
+
+def test_fit_names_the_step_and_the_rows_whose_loss_is_no_number(tmp_path):
+    data = rows(100)
+    data.inputs[0][37] = math.nan
+    course = dataclasses.replace(PLAIN, batch=10)
+    run = fit(net(), data, course, tmp_path)
+    order = torch.Generator().manual_seed(course.seed)
+    dealt = list(batches(order, 100, 100, course))
+    (step,) = [place for place, i in enumerate(dealt, 1) if 37 in i.tolist()]
+    batch = data.take(dealt[step - 1])
+    spoilt = b"".join(part.numpy().tobytes() for part in (*batch.inputs, batch.labels))
+    assert run.broken
+    assert (run.epoch, run.broken_at) == (1, step)
+    assert run.broken_batch == digest_bytes(spoilt)
+
+
+def test_fit_beats_at_each_step_and_stops_with_a_checkpoint_when_told(tmp_path):
+    class Pulse:
+        beats = 0
+
+        def beat(self):
+            self.beats += 1
+
+        def stopping(self):
+            return self.beats == 6
+
+    pulse = Pulse()
+    keeper = Keeper(SafeDir(tmp_path), "key", FakeClock(), math.inf, pulse)
+    module, data = net(), rows()
+    given = (data, len(data), rows(50, seed=9), PLAIN)
+    groups = [Group(list(module.parameters()))]
+    with pytest.raises(Interrupted, match="after step 2 of epoch 2"):
+        loop.fit(module, *given, groups=groups, keeper=keeper, tell=lambda epoch: None)
+    calm = net()
+    whole = fit(calm, data, PLAIN, tmp_path / "other")
+    again = net(seed=5)
+    groups = [Group(list(again.parameters()))]
+    pulse.beats = 7
+    run = loop.fit(again, *given, groups=groups, keeper=keeper, tell=lambda epoch: None)
+    assert pulse.beats == 7 + 6  # two steps of the second epoch were made before
+    for mine, other in zip(again.parameters(), calm.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    assert (run.history, run.norms, run.steps) == (whole.history, whole.norms, whole.steps)

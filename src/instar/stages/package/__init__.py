@@ -11,10 +11,10 @@ from instar.models.build import build
 from instar.models.weights import load as put_weights
 from instar.stages.package.errors import NoRowsToMeasure
 from instar.stages.package.inspection import inspect
-from instar.stages.package.names import version_name
+from instar.stages.package.names import named_at, version_name
 from instar.stages.package.sealing import seal
 
-__all__ = ["inspect", "package", "seal", "version_name"]
+__all__ = ["inspect", "named_at", "package", "seal", "version_name"]
 
 
 def package(

@@ -11,10 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from instar.core.codec import encode
+from instar.core.digest import digest_json
 from instar.core.errors import BackendError, IntegrityError, NoTraffic
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ReleasePolicy, StepRule
-from instar.core.records import Approval, Bundle, ModelVersion, Phase, Release, Request
+from instar.core.records import (
+    Approval,
+    Bundle,
+    ModelVersion,
+    Phase,
+    Release,
+    Request,
+    Validation,
+)
 from instar.core.tools import Clock, Tools, Traffic
 from instar.stages.release import traffic as moves
 from instar.stages.release.evidence import gather
@@ -58,6 +68,7 @@ def release(
     request: Request,
     champion: ModelVersion,
     bundle: Bundle,
+    validation: Validation,
     approval: Approval,
     last: Release | None,
     *,
@@ -72,11 +83,19 @@ def release(
     and calls again, which moves all traffic and keeps the old version warm.
 
     Raises:
-        NotApproved: the approval is not of this bundle.
+        NotApproved: the approval is not of this bundle, validation and policy, digest by digest.
         NoTraffic: `tools` lends no gateway.
     """
-    if approval.verdict is not Verdict.PASS or approval.bundle != bundle.manifest:
-        raise NotApproved(bundle.version, f"{approval.verdict.value} for another or no bundle")
+    if approval.verdict is not Verdict.PASS:
+        raise NotApproved(bundle.version, approval.verdict.value)
+    bound = {
+        "bundle": (approval.bundle, bundle.manifest),
+        "bundle in the validation": (validation.bundle, bundle.manifest),
+        "validation": (approval.validation, digest_json(encode(validation))),
+        "policy": (approval.policy, request.policy),
+    }
+    if other := [name for name, (seen, now) in bound.items() if seen != now]:
+        raise NotApproved(bundle.version, f"one of another {', '.join(other)}")
     if last is None and (approval.expires_at or math.inf) < tools.clock.now():
         raise NotApproved(bundle.version, "one that has expired")
     if tools.traffic is None:

@@ -11,8 +11,10 @@ import polars as pl
 import torch
 from torch import nn
 
+from instar import provenance
 from instar.core.data import Snapshot
 from instar.core.finding import Finding, worst
+from instar.core.fingerprint import fingerprint
 from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Cost, Epoch, ModelVersion, Plan, Request, Training
 from instar.core.tools import Tools
@@ -66,10 +68,11 @@ def train(
         findings = health.findings(run, _loss_on_training_rows(start, run, way))
         state, more = _finished(start.net, run, parts)
         replay, replay_logits = _sampled(champion, start, state, policy, tools)
+    data = weights.save(state)
     return Training(
         verdict=worst(findings),
         findings=(*findings, *more),
-        weights=tools.artifacts.put(weights.save(state)),
+        weights=tools.artifacts.put(data),
         preprocessing=start.preprocessing,
         schema=start.schema,
         train=start.train,
@@ -82,6 +85,9 @@ def train(
         replay=replay,
         replay_logits=replay_logits,
         cost=_cost(*began, tools),
+        before=fingerprint(tools.artifacts.read(champion.weights)),
+        after=fingerprint(data),
+        environment=provenance.environment(tools.project),
     )
 
 

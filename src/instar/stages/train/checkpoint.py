@@ -2,26 +2,40 @@
 
 One file: a line with the digest of the rest, then safetensors bytes. Tensors are named
 `net/...`, `best/...`, `optimizer/<parameter>/<slot>` and `random/...`; what is not a tensor
-stands in the header as JSON.
+stands in the header as JSON. The one before is kept beside it, should the disk damage the last.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import torch as safetensors
 
+from instar.core.crash import crashpoint
 from instar.core.digest import digest_bytes
+from instar.core.errors import BackendError
+from instar.core.tools import Folder
 
 NAME = "training.checkpoint"
+BEFORE = f"{NAME}.before"
+FORMAT = 2  # one of another format is of another training
 _LINE = len(digest_bytes(b"")) + 1
+
+
+class Unwritable(BackendError):
+    """Report a disk that gives back other bytes than it was given."""
+
+    code = "backend.checkpoint"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a checkpoint as it was written", "other bytes", "look at the health of the disk"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +52,55 @@ class Checkpoint:
         return {k.removeprefix(start): t for k, t in self.tensors.items() if k.startswith(start)}
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint in the place of the last one: after a crash either is there, and whole."""
+def save(folder: Folder, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint in the place of the last one: after a crash either is there, and whole.
+
+    It is read back before it counts; the last one becomes the one before.
+
+    Raises:
+        Unwritable: what was read back is not what was written.
+    """
     header = {"key": checkpoint.key, "plain": json.dumps(checkpoint.plain)}
     whole = {name: t.detach().contiguous().clone() for name, t in checkpoint.tensors.items()}
     data = safetensors.save(whole, header)
-    new = folder / f"{NAME}.new"
-    with new.open("wb") as file:
-        file.write(f"{digest_bytes(data)}\n".encode())
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(folder / NAME)
-    _sync(folder)
+    crashpoint("checkpoint.write")
+    if NAME in folder.list():
+        folder.rename(NAME, BEFORE)
+        crashpoint("checkpoint.between")
+    folder.keep(NAME, [f"{digest_bytes(data)}\n".encode(), data])
+    if _read(folder, NAME) is None:
+        raise Unwritable
+    crashpoint("checkpoint.done")
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def load(folder: Path, key: str) -> Checkpoint | None:
-    """Read the checkpoint of the training `key`.
+def load(folder: Folder, key: str) -> tuple[Checkpoint | None, list[str]]:
+    """Read the newest sound checkpoint of the training `key`, and name those that are damaged.
 
     None where there is none, where it belongs to another training, or where the disk has
-    damaged it: starting again gives the same weights, only later.
+    damaged both: starting again gives the same weights, only later.
     """
-    path = folder / NAME
-    if not path.is_file():
-        return None
-    raw = path.read_bytes()
+    damaged = []
+    there = folder.list()
+    for name in (NAME, BEFORE):
+        if name not in there:
+            continue
+        data = _read(folder, name)
+        if data is None:
+            damaged.append(name)
+            continue
+        (length,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8 : 8 + length])["__metadata__"]
+        if header["key"] == key:
+            plain = json.loads(header["plain"])
+            return Checkpoint(key, safetensors.load(data), plain), damaged
+    return None, damaged
+
+
+def _read(folder: Folder, name: str) -> bytes | None:
+    """Read what a file's first line vouches for; None where it does not."""
+    raw = folder.read(name)
     data = raw[_LINE:]
-    if raw[:_LINE] != f"{digest_bytes(data)}\n".encode():
-        return None
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])["__metadata__"]
-    if header["key"] != key:
-        return None
-    return Checkpoint(key, safetensors.load(data), json.loads(header["plain"]))
+    return data if raw[:_LINE] == f"{digest_bytes(data)}\n".encode() else None
 
 
 def pack(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -15,6 +15,7 @@ from instar.core.records import ModelVersion, Request
 from instar.core.tools import Tools
 from instar.models import predict, surgery
 from instar.stages.train import losses
+from instar.stages.train.checkpoint import FORMAT
 from instar.stages.train.loop import Course, Group, Keeper
 from instar.stages.train.methods.part import Part
 from instar.stages.train.optimizers import OPTIMIZERS
@@ -77,5 +78,5 @@ def keeper(
     settings = {k: v for k, v in encode(policy).items() if k != "checkpoint_s"}
     data = [part.digest for part in (*start.train, *([champion.replay] if champion.replay else []))]
     read = encode((request.network, start.preprocessing))
-    key = digest_json([champion.weights, encode(route), settings, data, read, tools.seed])
-    return Keeper(tools.scratch, key, tools.clock, policy.checkpoint_s)
+    key = digest_json([FORMAT, champion.weights, encode(route), settings, data, read, tools.seed])
+    return Keeper(tools.folder(tools.scratch), key, tools.clock, policy.checkpoint_s, tools.pulse)

@@ -24,16 +24,30 @@ def findings(run: Run, train_loss: float) -> tuple[Finding, ...]:
     Args:
         train_loss: Loss of the best epoch's weights on training rows, in evaluation mode.
     """
+    damaged = (_checkpoint(run),) if run.damaged else ()
     if run.broken:
-        return (_nan(run), _gradients(run))
-    return (_convergence(run), _overfit(run, train_loss), _divergence(run), _gradients(run))
+        return (_nan(run), _gradients(run), *damaged)
+    course = (_convergence(run), _overfit(run, train_loss), _divergence(run), _gradients(run))
+    return (*course, *damaged)
+
+
+def _checkpoint(run: Run) -> Finding:
+    return Finding(
+        "checkpoint",
+        Verdict.FAIL,
+        f"damaged by the disk and not used: {', '.join(run.damaged)}; the training went on from "
+        "an earlier state, which gives the same weights",
+        passes_if="a sound disk",
+        enforced=False,
+    )
 
 
 def _nan(run: Run) -> Finding:
     return Finding(
         "nan_loss",
         Verdict.FAIL,
-        f"the loss stopped being a number in epoch {run.epoch}",
+        f"the loss stopped being a number in step {run.broken_at} of epoch {run.epoch}, "
+        f"on the rows {run.broken_batch}",
         measured=float(run.epoch),
         unit="epoch",
         passes_if="a lower train.lr or train.clip, or rows without extreme values",

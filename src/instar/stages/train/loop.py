@@ -2,7 +2,8 @@
 
 Tensors are held once; a batch is a slice of shuffled row numbers. Nothing leaves the tensors
 within an epoch: losses and gradient norms are gathered and read at its end, when the validation
-rows are asked and the checkpoint is written.
+rows are asked. A checkpoint may be written after any step: the order of the epoch's rows is
+dealt anew from the state that it was dealt from, and the steps that were made are skipped.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import islice
 from typing import TypeAlias
 
 import torch
 from torch import nn
 
+from instar.core.digest import digest_bytes
+from instar.core.errors import Interrupted
 from instar.core.records import Epoch
-from instar.core.tools import Clock
+from instar.core.tools import Clock, Folder, Pulse, Unwatched
 from instar.models.predict import Floats, logits
 from instar.stages.train import checkpoint
 from instar.stages.train.flat import Flat
@@ -65,9 +68,16 @@ class Group:
 
 @dataclass(slots=True)
 class Run:
-    """Where the training stands: all that is carried from one epoch to the next."""
+    """Where the training stands: all that is carried from one step to the next.
+
+    `step` counts those of the epoch under way, whose losses so far are `losses`; `dealt` is the
+    state of the generator from which its order was drawn. `broken_at` and `broken_batch` name
+    the step of the last epoch whose loss was no number, from 1, and the digest of its rows.
+    `damaged` names checkpoints that the disk has damaged.
+    """
 
     epoch: int = 0
+    step: int = 0
     best: State = field(default_factory=dict)
     best_epoch: int = 0
     best_loss: float = math.inf
@@ -77,16 +87,31 @@ class Run:
     steps: int = 0
     passes: int = 0
     broken: bool = False
+    broken_at: int = 0
+    broken_batch: str = ""
+    losses: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    dealt: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    damaged: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """Write a checkpoint at the end of an epoch, at most every `every_s` seconds."""
+    """Write a checkpoint every `every_s` seconds, with 0 after each epoch, and before stopping."""
 
-    folder: Path
+    folder: Folder
     key: str
     clock: Clock
     every_s: float
+    pulse: Pulse = field(default_factory=Unwatched)
+
+    def due(self, saved: float, *, ended: bool) -> bool:
+        """Tell whether it is time, `saved` being when the last one was written.
+
+        A step too short to be measured would otherwise cost a write to the disk.
+        """
+        if not (ended or self.every_s):
+            return False
+        return self.clock.monotonic() - saved >= self.every_s
 
 
 def fit(
@@ -106,6 +131,9 @@ def fit(
     The best epoch's weights end up in `Run.best`; those at the start count as epoch 0. A loss
     that is no number ends the training with `Run.broken` set.
 
+    Raises:
+        Interrupted: the keeper's pulse said so; a checkpoint of the last step is on the disk.
+
     Args:
         net: Trained in place.
         rows: Fresh rows first, then replayed ones.
@@ -116,18 +144,22 @@ def fit(
     optimizer = course.rule(slots, course.lr, course.weight_decay)
     steps = math.ceil(fresh / course.batch)
     with _own_randomness(course.seed) as order:
-        run = _resume(keeper, net, optimizer, order) or _begin(net, valid, course)
+        run = _resume(keeper, net, optimizer, order, valid, course)
         saved = keeper.clock.monotonic()
         while run.epoch < course.epochs and run.epoch - run.best_epoch < course.patience:
             net.train()
-            losses, norms = [], torch.zeros(steps)
-            for step, i in enumerate(batches(order, fresh, len(rows), course)):  # i: (b,)
-                rate = course.lr * course.schedule((run.epoch + step / steps) / course.epochs)
+            if run.step == 0:
+                run.dealt, run.losses = order.get_state(), torch.zeros(steps)
+                run.norms += [0.0] * steps
+            norms = torch.tensor(run.norms[-steps:])
+            dealt = batches(order, fresh, len(rows), course)
+            for step, i in enumerate(islice(dealt, run.step, None), run.step):  # i: (b,)
+                rate = _rate(course, run.epoch + step / steps)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["scale"]
                 out = net(*[part[i] for part in rows.inputs])  # (b, k)
                 loss = course.loss(out, rows.labels[i])  # ()
-                losses.append(loss.detach())
+                run.losses[step] = loss.detach()
                 for term in course.terms:
                     loss = loss + term(out, rows, i)  # ()
                 flat.clear()
@@ -135,25 +167,30 @@ def fit(
                 flat.clip(course.clip, norms[step])
                 optimizer.step()
                 run.passes += len(i)
-            run.epoch += 1
-            run.steps += steps
-            run.norms += norms.tolist()
-            _look(
-                run,
-                net,
-                valid,
-                course,
-                torch.stack(losses).mean().item(),
-                norms.mean().item(),
-                rate,
-            )
+                run.steps, run.step = run.steps + 1, step + 1
+                keeper.pulse.beat()
+                if keeper.pulse.stopping() or keeper.due(saved, ended=False):
+                    run.norms[-steps:] = norms.tolist()
+                    _keep(keeper, run, net, optimizer, order)
+                    saved = keeper.clock.monotonic()
+                    if keeper.pulse.stopping():
+                        raise Interrupted(f"after step {run.step} of epoch {run.epoch + 1}")
+            run.epoch, run.step = run.epoch + 1, 0
+            run.norms[-steps:] = norms.tolist()
+            rate = _rate(course, run.epoch - 1 / steps)
+            _look(run, net, valid, course, run.losses.mean().item(), norms.mean().item(), rate)
             tell(run.history[-1])
             if run.broken:
+                _blame(run, rows, fresh, course)
                 break
-            if keeper.clock.monotonic() - saved >= keeper.every_s:
+            if keeper.due(saved, ended=True):
                 _keep(keeper, run, net, optimizer, order)
                 saved = keeper.clock.monotonic()
     return run
+
+
+def _rate(course: Course, epochs: float) -> float:
+    return course.lr * course.schedule(epochs / course.epochs)
 
 
 def batches(
@@ -172,6 +209,21 @@ def batches(
     replay = torch.split(torch.cat(drawn), share) if drawn else ()
     for step, batch in enumerate(dealt):
         yield torch.cat([batch, replay[step]]) if replay else batch
+
+
+def _blame(run: Run, rows: Rows, fresh: int, course: Course) -> None:
+    """Name the first step of the last epoch whose loss was no number, and its rows.
+
+    Where every loss was a number, the weights were spoilt by the last step.
+    """
+    wrong = (~torch.isfinite(run.losses)).nonzero().flatten().tolist()
+    run.broken_at = (wrong[0] if wrong else len(run.losses) - 1) + 1
+    order = torch.Generator()
+    order.set_state(run.dealt)
+    dealt = batches(order, fresh, len(rows), course)
+    batch = rows.take(next(islice(dealt, run.broken_at - 1, None)))
+    parts = [part.numpy().tobytes() for part in (*batch.inputs, batch.labels)]
+    run.broken_batch = digest_bytes(b"".join(parts))
 
 
 def judge(net: nn.Module, valid: Rows, course: Course) -> tuple[float, float]:
@@ -208,7 +260,7 @@ def _own_randomness(seed: int) -> Iterator[torch.Generator]:
         yield torch.Generator().manual_seed(seed)
 
 
-_CARRIED = ("epoch", "best_epoch", "best_loss", "first_loss", "norms", "steps", "passes")
+_CARRIED = ("epoch", "step", "best_epoch", "best_loss", "first_loss", "norms", "steps", "passes")
 
 
 def _keep(
@@ -218,12 +270,15 @@ def _keep(
     optimizer: torch.optim.Optimizer,
     order: torch.Generator,
 ) -> None:
-    random = {"torch": torch.get_rng_state(), "order": order.get_state()}
+    # Within an epoch the order is dealt anew, so it is kept as it was before the epoch.
+    order_state = run.dealt if run.step else order.get_state()
+    random = {"torch": torch.get_rng_state(), "order": order_state}
     parts: dict[str, Mapping[str, torch.Tensor]] = {
         "net": net.state_dict(),
         "best": run.best,
         "optimizer": checkpoint.pack(optimizer),
         "random": random,
+        "epoch": {"losses": run.losses},
     }
     tensors = {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
     plain = {name: getattr(run, name) for name in _CARRIED}
@@ -234,11 +289,18 @@ def _keep(
 
 
 def _resume(
-    keeper: Keeper, net: nn.Module, optimizer: torch.optim.Optimizer, order: torch.Generator
-) -> Run | None:
-    kept = checkpoint.load(keeper.folder, keeper.key)
+    keeper: Keeper,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    order: torch.Generator,
+    valid: Rows,
+    course: Course,
+) -> Run:
+    kept, damaged = checkpoint.load(keeper.folder, keeper.key)
     if kept is None:
-        return None
+        run = _begin(net, valid, course)
+        run.damaged = damaged
+        return run
     net.load_state_dict(kept.part("net"))
     checkpoint.unpack(optimizer, kept.part("optimizer"))
     random = kept.part("random")
@@ -246,4 +308,11 @@ def _resume(
     order.set_state(random["order"])
     carried = {name: kept.plain[name] for name in _CARRIED}
     history = [Epoch(*line) for line in kept.plain["history"]]
-    return Run(best=kept.part("best"), history=history, **carried)
+    return Run(
+        best=kept.part("best"),
+        history=history,
+        losses=kept.part("epoch")["losses"],
+        dealt=random["order"],
+        damaged=damaged,
+        **carried,
+    )

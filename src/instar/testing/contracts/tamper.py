@@ -35,6 +35,8 @@ class TamperContract:
             "update_id = NULL",
             "\"key\" = 'other'",
             "epoch = 7",
+            "work = '{}'",
+            "work = 'no json'",
         ],
     )
     def test_verify_names_the_altered_entry(
@@ -60,6 +62,31 @@ class TamperContract:
         sql(f"UPDATE entries SET actor = 'eve', {seal} WHERE seq = 3")  # noqa: S608 - as above
         assert [(p.seq, p.code) for p in filled.verify()] == [(4, "unlinked")]
 
+    def test_verify_names_an_entry_of_another_place(
+        self, filled: Journal, sql: Callable[[str], None]
+    ) -> None:
+        sql("UPDATE entries SET seq = 6 WHERE seq = 4")
+        told = {(p.seq, p.code) for p in filled.verify()}
+        assert {(5, "cut"), (6, "altered")} <= told
+
+    def test_verify_names_an_entry_put_behind_the_last(
+        self, filled: Journal, sql: Callable[[str], None]
+    ) -> None:
+        made = dataclasses.replace(filled.entries()[3], seq=6, key="forged")
+        values = (
+            f"6, '{made.model}', '{made.kind}', 'forged', '{{\"text\":\"three\"}}',"
+            f" '{made.actor}', {made.at!r}, 'sha256:{'0' * 63}1', '{made.seal()}'"
+        )
+        names = 'seq, model, kind, "key", body, actor, at, prev, hash'
+        sql(f"INSERT INTO entries ({names}) VALUES ({values})")  # noqa: S608 - as above
+        assert {(6, "unlinked"), (6, "altered")} & {(p.seq, p.code) for p in filled.verify()}
+
+    def test_verify_names_a_champion_without_a_pointer(
+        self, filled: Journal, sql: Callable[[str], None]
+    ) -> None:
+        sql("DELETE FROM pointers")
+        assert [(p.seq, p.code) for p in filled.verify()] == [(5, "pointer")]
+
     def test_verify_names_a_champion_that_no_entry_names(
         self, filled: Journal, sql: Callable[[str], None]
     ) -> None:
@@ -72,3 +99,14 @@ class TamperContract:
         sql('UPDATE entries SET body = \'{"name":"evil"}\' WHERE seq = 5')
         with pytest.raises(AlteredEntry):
             filled.champion("demand")
+        with pytest.raises(AlteredEntry):
+            filled.undelivered()
+
+    def test_altered_entry_is_never_adopted(
+        self, filled: Journal, sql: Callable[[str], None]
+    ) -> None:
+        sql("UPDATE entries SET actor = 'eve' WHERE seq = 3")
+        with pytest.raises(AlteredEntry):
+            filled.by_key("two")
+        with pytest.raises(AlteredEntry):
+            note(filled, "two", update="u1", key="two")

@@ -9,50 +9,39 @@ ends the looking and not the work.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
-import os
-import socket
 import sys
-import tempfile
-import threading
-import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from instar import intake
-from instar.core.codec import decode, encode
-from instar.core.digest import in_order
-from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
+from instar import intake, provenance, retrace
+from instar.core.codec import decode, encode, filed
+from instar.core.digest import digest_json, in_order
+from instar.core.errors import BackendError, InputError, InstarError, Interrupted
 from instar.core.finding import Verdict
 from instar.core.policy import Policy
 from instar.core.records import ModelVersion, Phase, Release, Watch
-from instar.core.tools import Route, Tools
-from instar.core.update import Update, replay
-from instar.engines import ENGINES
-from instar.ledger.journal import Busy, Journal
-from instar.ledger.stores import begun, open_artifacts, open_journal
+from instar.core.update import Update
+from instar.ledger.stores import begun
+from instar.ledger.versions import made as entry_of
 from instar.ledger.versions import version
-from instar.pipeline import Runner
-from instar.policy import Project, read
-from instar.serving.client import GatewayTraffic
+from instar.ledger.work import work as made_by
+from instar.pipeline import ApprovalVoid, NetworkChanged, OutOfMemory, Quarantined, Runner
+from instar.serving import routefile
+from instar.serving.client import GatewaySilent, GatewayTraffic
+from instar.serving.settle import Gap, settle
 from instar.stages.admit import admit
 from instar.stages.package import version_name
 from instar.stages.plan import plan
 from instar.stages.watch import watch
+from instar.worker.work import NoChampion, Work
 
-LEASE_S = 15.0
-FAMILIES = (
-    ("policy", PolicyError),
-    ("input", InputError),
-    ("integrity", IntegrityError),
-    ("backend", BackendError),
-)
+__all__ = ["TASKS", "NoChampion", "Work"]
+
+# What ends an update although a machine, not the candidate, is at fault.
+FINAL = (Quarantined, OutOfMemory)
 
 
 class UpdateRunning(InputError):
@@ -65,17 +54,6 @@ class UpdateRunning(InputError):
             "no open update of this model",
             f"{update}, which is {state}",
             f"finish it, or withdraw it: instar abort {update}",
-        )
-
-
-class NoChampion(InputError):
-    """Ask for a champion before the first update."""
-
-    code = "update.no_champion"
-
-    def __init__(self, model: str) -> None:
-        super().__init__(
-            f"a champion of {model}", "none", "take one over: instar adopt WEIGHTS --train DATA"
         )
 
 
@@ -101,6 +79,17 @@ class AlreadyAdopted(InputError):
         )
 
 
+class OwnCode(InputError):
+    """Report an error that arose in the project's own code; the update has ended."""
+
+    code = "update.own_code"
+
+    def __init__(self, update: str, place: str, reason: str) -> None:
+        super().__init__(
+            f"code that answers ({place})", reason, f"mend it, then ask again; see {update}"
+        )
+
+
 class StageFailed(BackendError):
     """Report a stage that broke; the champion is untouched and the update has ended."""
 
@@ -110,99 +99,18 @@ class StageFailed(BackendError):
         super().__init__("a stage that ends with a record", reason, f"see: instar status {update}")
 
 
-class SystemClock:
-    """The clock of the machine."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
-class Work:
-    """One task's surroundings: the workspace, its project, whom to tell, and its ledger.
-
-    The ledger is opened when it is first needed: a task that fails before leaves no trace.
-    """
-
-    def __init__(self, root: Path, project: Project, tools: Tools, by: str) -> None:
-        self.root, self.project, self.tools, self.by = root, project, tools, by
-        self.home = root / ".instar"
-
-    @functools.cached_property
-    def journal(self) -> Journal:
-        return open_journal(self.home, self.project.store)
-
-    def champion(self) -> ModelVersion:
-        """Return the version in service.
-
-        Raises:
-            NoChampion: there is none yet.
-        """
-        entry = (
-            self.journal.champion(self.project.model)
-            if begun(self.home, self.project.store)
-            else None
-        )
-        if entry is None:
-            raise NoChampion(self.project.model)
-        return decode(ModelVersion, entry.body)
-
-    def updates(self) -> Iterator[tuple[str, Update]]:
-        for entry in self.journal.entries(model=self.project.model, kind="request"):
-            name = str(entry.update)
-            yield name, replay(self.journal.entries(update=name))
-
-    def _acquire(self, model: str, holder: str) -> int:
-        """Take the lease; one whose holder has died runs out soon and is waited for."""
-        while True:
-            try:
-                return self.journal.acquire(model, holder, LEASE_S, self.tools.clock.now())
-            except Busy as error:
-                if not _is_dead(error.holder):
-                    raise
-                self.tools.progress("lease", note="waits for the one of a worker that died")
-                self.tools.clock.sleep(0.5)
-
-    @contextmanager
-    def lease(self) -> Iterator[int]:
-        """Hold the model line, renewing the lease until the work is done."""
-        model, holder = self.project.model, f"{socket.gethostname()}:{os.getpid()}"
-        epoch = self._acquire(model, holder)
-        done = threading.Event()
-
-        def renew() -> None:
-            while not done.wait(LEASE_S / 3):
-                # A lost lease is told by the next write; a ledger that is busy, by nobody.
-                with contextlib.suppress(BackendError):
-                    self.journal.renew(model, holder, epoch, LEASE_S, self.tools.clock.now())
-
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
-        try:
-            yield epoch
-        finally:
-            done.set()
-            thread.join()
-            self.journal.release(model, holder, epoch)
-
-
-def _is_dead(holder: str) -> bool:
-    """Tell whether a lease's holder was a process of this machine that is gone."""
-    host, _, pid = holder.partition(":")
-    return host == socket.gethostname() and pid.isdigit() and not Path(f"/proc/{pid}").exists()
-
-
 def adopt(
     work: Work, *, weights: str, train: str, holdout: str, preprocessing: str | None, seed: int
 ) -> dict[str, Any]:
-    """Take a model over as the first champion."""
-    with contextlib.suppress(NoChampion):
-        raise AlreadyAdopted(work.project.model, work.champion().name)
+    """Take a model over as the first champion.
+
+    A second call finishes a first one that died between the ledger and the traffic.
+    """
+    if begun(work.home, work.project.store) and work.journal.champion(work.project.model):
+        if (there := work.champion()).parent is None and routefile.read(work.home) is None:
+            settled(work)
+            return taken_over(there)
+        raise AlreadyAdopted(work.project.model, there.name)
     made = intake.adopt(
         work.project,
         replace(work.tools, seed=seed),
@@ -212,36 +120,46 @@ def adopt(
         preprocessing=Path(preprocessing) if preprocessing else None,
         version=version_name(work.tools.clock.now(), ()),
     )
+    body = filed(made)
+    given = {"weights": made.weights, "train": made.train[0].digest}
     with work.lease() as epoch:
         work.journal.promote(
             work.project.model,
             expect=None,
             kind="adoption",
-            body=encode(made),
+            body=body,
             update=None,
-            actor=work.by,
+            actor=work.actor,
             epoch=epoch,
+            work=made_by(
+                "adopt",
+                body,
+                owner=work.by,
+                inputs={**given, "holdout": made.holdout[0].digest},
+                policy=work.project.digest,
+                code=provenance.code(),
+            ),
         )
-    put_in_service(work, made)
+    settled(work)
+    return taken_over(made)
+
+
+def taken_over(made: ModelVersion) -> dict[str, Any]:
+    """Say which model was adopted."""
     return {"champion": made.name, "metrics": dict(made.metrics), "rows": made.train[0].rows}
 
 
-def put_in_service(work: Work, champion: ModelVersion) -> None:
-    """Want all traffic for a champion; a gateway follows as soon as it runs."""
-    gateway(work).put(
-        Route(
-            model=work.project.model,
-            generation=1,
-            shares={champion.name: 1.0},
-            manifests={champion.name: champion.bundle.manifest},
-            champion=champion.name,
-        )
-    )
+def settled(work: Work) -> Gap | None:
+    """Bring traffic to where the ledger says; a gateway follows as soon as it runs."""
+    found = settle(work.home, work.project.model, work.journal, work.tools.clock.boot())
+    if found:
+        work.tools.progress("traffic", note=f"{found.problem}: {found.todo}")
+    return found
 
 
-def gateway(work: Work) -> GatewayTraffic:
-    """Reach the gateway of this workspace."""
-    return GatewayTraffic(work.root / ".instar", work.project.model)
+def gateway(work: Work, epoch: int | None = None) -> GatewayTraffic:
+    """Reach the gateway of this workspace; to move its traffic takes the epoch of a lease."""
+    return GatewayTraffic(work.home, work.project.model, epoch=epoch)
 
 
 def asked(work: Work, source: str, seed: int) -> tuple[Any, ModelVersion, Work]:
@@ -288,6 +206,7 @@ def alone(work: Work) -> ModelVersion:
 def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]:
     """Ask for an update and carry it as far as verdicts and people allow."""
     champion = alone(work)
+    settled(work)
     found = intake.ask(work.project, champion, source, work.tools, Path(source).name)
     with work.lease() as epoch:
         if alone(work) != champion:  # reading takes its time, and others did not wait for it
@@ -301,44 +220,59 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
             champion,
             update=name,
             reason=reason,
-            by=work.by,
+            by=work.actor,
             policy=policy,
             seed=seed,
+            environment=provenance.environment(work.root),
         )
+        body = filed(request)
+        known = entry_of(work.journal, request.model, champion.name)
         work.journal.append(
             "request",
-            encode(request),
+            body,
             update=name,
             model=request.model,
-            actor=work.by,
+            actor=work.actor,
             epoch=epoch,
+            work=made_by(
+                "request",
+                body,
+                owner=work.by,
+                inputs={"champion": digest_json(known.body), "fresh": found.fresh.digest},
+                policy=policy,
+                code=provenance.code(),
+            ),
         )
         carry(work, name, epoch, until="approve")
-    return {"update": name}
+    return {"update": name, "interrupted": work.interrupted}
 
 
 def resume(work: Work, *, update: str) -> dict[str, Any]:
     """Go on with an update after people have spoken, or after a crash."""
+    settled(work)
     with work.lease() as epoch:
         carry(work, update, epoch, until="approve")
-    return {"update": update}
+    return {"update": update, "interrupted": work.interrupted}
 
 
 def release(work: Work, *, update: str) -> dict[str, Any]:
     """Hand traffic over to an approved candidate, watching every step."""
+    settled(work)
     gateway(work).status()  # a release begins only where somebody can see it
     with work.lease() as epoch:
+        routefile.claim(work.home, epoch)  # whoever released before and sleeps moves nothing now
         state = carry(work, update, epoch, until="release")
     last = state.get(Release)
     if last is not None and last.phase is Phase.PROMOTED:
         made = version(work.journal, work.project.model, state.request.champion)
         work.tools.progress("release", 1, 1, f"{made.name} stays warm")
-    return {"update": update}
+    return {"update": update, "interrupted": work.interrupted}
 
 
 def look(work: Work) -> dict[str, Any]:
     """Judge production by the labels that have come."""
     champion = work.champion()
+    settled(work)
     seen = gateway(work)
     seen.status()
     tools = replace(work.tools, traffic=seen)
@@ -350,9 +284,19 @@ def look(work: Work) -> dict[str, Any]:
         encode(found),
         update=champion.update,
         model=work.project.model,
-        actor=work.by,
+        actor=work.actor,
     )
     return {"watch": encode(found)}
+
+
+def reproduce(work: Work, *, update: str) -> dict[str, Any]:
+    """Run an update again, and hold what comes out against the record."""
+    return retrace.reproduce(work.journal, update, work.tools, by=work.by)
+
+
+def changes(work: Work, *, before: str, after: str) -> dict[str, Any]:
+    """Measure how far the weights of two versions are apart, tensor by tensor."""
+    return {"changes": encode(retrace.changes(work.tools.artifacts, before, after))}
 
 
 def version_names(work: Work) -> Iterator[str]:
@@ -370,28 +314,62 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         work.tools,
         taken=frozenset(version_names(work)),
         seed=int(entry.body["seed"]),
-        traffic=gateway(work) if until == "release" else None,
+        traffic=gateway(work, epoch) if until == "release" else None,
     )
-    runner = Runner(work.journal, policy, tools, actor=work.by, epoch=epoch)
+    runner = Runner(work.journal, policy, tools, actor=work.actor, epoch=epoch, guard=work.guard)
+    work.runner = runner
     try:
         return runner.run(name, until=until)
-    except BackendError:
-        raise
+    except Interrupted as error:
+        work.interrupted = error.got
+        return runner.update(name)
     except Exception as error:
+        passing = BackendError | ApprovalVoid | NetworkChanged
+        if isinstance(error, passing) and not isinstance(error, FINAL):
+            raise  # it says nothing of the candidate: the update stays open
         reason = (
             str(error) if isinstance(error, InstarError) else f"{type(error).__name__}: {error}"
         )
-        work.journal.append(
-            "failed",
-            {"reason": reason, "code": getattr(error, "code", "update.stage_failed")},
-            update=name,
-            model=work.project.model,
-            actor=work.by,
-            epoch=epoch,
-        )
+        _fail(work, runner.update(name), epoch, reason, error)
         if isinstance(error, InstarError):
             raise
+        if place := own_code(error, work.root):
+            raise OwnCode(name, place, reason) from error
         raise StageFailed(name, reason) from error
+
+
+def _fail(work: Work, state: Update, epoch: int, reason: str, error: Exception) -> None:
+    """End an update for a reason; what traffic its candidate has goes home first.
+
+    One that is promoted has nothing left to fail: its champion serves, or is about to.
+    """
+    if state.promoted:
+        return
+    if state.get(Release) is not None:
+        home, champion = gateway(work, epoch), work.champion()
+        try:
+            home.move(home.route().home(champion.name, champion.bundle.manifest))
+        except GatewaySilent as silent:
+            work.tools.progress("traffic", note=f"goes home as soon as a gateway runs: {silent}")
+    work.journal.append(
+        "failed",
+        {"reason": reason, "code": getattr(error, "code", "update.stage_failed")},
+        update=state.request.update,
+        model=work.project.model,
+        actor=work.actor,
+        epoch=epoch,
+    )
+
+
+def own_code(error: BaseException, project: Path) -> str:
+    """Say at which line of the project's own code an error arose; empty where it did not."""
+    inside, frame = "", error.__traceback__
+    while frame is not None:
+        file = Path(frame.tb_frame.f_code.co_filename)
+        if file.is_relative_to(project) and not file.is_relative_to(sys.prefix):
+            inside = f"{file.name}, line {frame.tb_lineno}"
+        frame = frame.tb_next
+    return inside
 
 
 TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
@@ -402,45 +380,6 @@ TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "resume": resume,
     "release": release,
     "watch": look,
+    "reproduce": reproduce,
+    "changes": changes,
 }
-
-
-def main() -> None:
-    """Do the task that standard input names."""
-    task = json.load(sys.stdin)
-    with ExitStack() as stack:
-        out = stack.enter_context(Path(task["out"]).open("a", encoding="utf-8"))
-
-        def tell(**line: Any) -> None:
-            out.write(json.dumps(line) + "\n")
-            out.flush()
-
-        def progress(what: str, done: float = 0, total: float = 0, note: str = "") -> None:
-            tell(progress={"what": what, "done": done, "total": total, "note": note})
-
-        try:
-            root = Path(task["root"])
-            project = read(root / "instar.yaml", overrides=task["set"])
-            passing = stack.enter_context(tempfile.TemporaryDirectory(prefix="instar-"))
-            kept = task["do"] in ("update", "resume", "release")
-            tools = Tools(
-                artifacts=open_artifacts(root / ".instar", project.store),
-                clock=SystemClock(),
-                progress=progress,
-                engine=ENGINES["local"](1),
-                scratch=root / ".instar" / "scratch" if kept else Path(passing),
-                project=root,
-            )
-            work = Work(root, project, tools, task["by"])
-            tell(result=TASKS[task["do"]](work, **task["args"]))
-        except InstarError as error:
-            family = next(name for name, base in FAMILIES if isinstance(error, base))
-            parts = [error.wanted, error.got, error.todo]
-            tell(error={"code": error.code, "family": family, "parts": parts})
-        except Exception:
-            traceback.print_exc()
-            raise
-
-
-if __name__ == "__main__":
-    main()

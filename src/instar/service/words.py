@@ -1,0 +1,220 @@
+"""What an entry says, in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from instar.core.codec import decode
+from instar.core.data import Snapshot
+from instar.core.digest import short
+from instar.core.finding import Finding, Verdict
+from instar.core.records import (
+    Admission,
+    Approval,
+    Bundle,
+    Environment,
+    Fingerprint,
+    ModelVersion,
+    Plan,
+    Release,
+    Request,
+    Training,
+    Validation,
+    Vote,
+    VoteKind,
+    Watch,
+)
+from instar.core.update import KINDS
+from instar.service.dates import written
+
+_SAID = {VoteKind.APPROVE: "approves", VoteKind.REJECT: "rejects", VoteKind.OVERRIDE: "lets pass"}
+
+
+def sentences(kind: str, body: Mapping[str, Any]) -> list[str]:
+    """Say in words what an entry of a kind holds; a kind without words of its own, field by field.
+
+    Example:
+        >>> sentences("withdrawn", {"reason": "wrong file"})
+        ['reason: wrong file']
+    """
+    if kind in ("adoption", "promotion", "rollback"):
+        return list(_version(decode(ModelVersion, body)))
+    if kind == "reproduction":
+        return list(_reproduction(body))
+    if kind in KINDS:
+        return list(_WORDS[kind](decode(KINDS[kind], body)))
+    return [f"{name}: {value}" for name, value in body.items()]
+
+
+def data(snapshot: Snapshot) -> str:
+    """Name a data set: where it is from, its rows, its days, its digest."""
+    span = f", {snapshot.since} to {snapshot.until}" if snapshot.since else ""
+    return f"{snapshot.source}, {snapshot.rows:,} rows{span} ({short(snapshot.digest)})"
+
+
+def machine(where: Environment) -> str:
+    """Name code, machine and the library that computes."""
+    cards = f", {', '.join(where.accelerators)}" if where.accelerators else ""
+    torch = f", torch {where.libraries['torch']}" if "torch" in where.libraries else ""
+    return (
+        f"Instar {where.instar} ({short(where.source)}), {where.python}{torch}, {where.system}, "
+        f"{where.processor} with {where.cores} cores and {where.memory_bytes / 2**30:.1f} GiB"
+        f"{cards}"
+    )
+
+
+def judged(findings: Iterable[Finding]) -> str:
+    """Count what decides, and name what did not pass."""
+    enforced = [finding for finding in findings if finding.enforced]
+    bad = [f"{f.code} ({f.verdict.value})" for f in enforced if f.verdict is not Verdict.PASS]
+    passed = f"{len(enforced) - len(bad)} of {len(enforced)} findings that decide passed"
+    return f"{passed}; not: {', '.join(bad)}" if bad else passed
+
+
+def metrics(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """Set the figures of the champion and of the candidate side by side."""
+    names = [name for name in after if name in before]
+    return ", ".join(f"{name} {before[name]:.4f} -> {after[name]:.4f}" for name in names)
+
+
+def vote(said: Vote) -> str:
+    """Say who said what of which finding, and why."""
+    what = f" {said.code}" if said.code else ""
+    why = f": {said.reason}" if said.reason else ""
+    return f"{said.by} {_SAID[said.kind]}{what}{why}"
+
+
+def _request(made: Request) -> Iterator[str]:
+    network = made.network
+    yield f"{made.by} asks for {made.update} of {made.model}: {made.reason}"
+    yield f"fresh data: {data(made.fresh)}"
+    yield f"against the champion {made.champion}, with seed {made.seed}"
+    yield f"to learn from: {', '.join(made.features)}"
+    source = f" ({short(network.source)})" if network.source else ""
+    yield f"network: {network.build or network.family}{source}"
+    yield f"policy: {short(made.policy)}"
+    yield from _where(made.environment)
+
+
+def _where(environment: Environment | None) -> Iterator[str]:
+    if environment is not None:
+        yield f"where: {machine(environment)}"
+        for name, digest in environment.locks.items():
+            yield f"lock file: {name} ({short(digest)})"
+
+
+def _admission(made: Admission) -> Iterator[str]:
+    yield f"{made.rows:,} rows, {made.quarantined:,} of them held back; {judged(made.findings)}"
+    for step in made.cleaning:
+        yield f"{step.action} {step.column}: {step.rows:,} rows"
+    if made.split:
+        for name in ("train", "valid", "test"):
+            yield f"{name}: {data(getattr(made.split, name))}"
+
+
+def _plan(made: Plan) -> Iterator[str]:
+    yield f"{made.strategy}: {made.reason}"
+    for way in made.forecasts:
+        yield (
+            f"{way.strategy} was expected to bring {way.gain:+.4f}, to forget "
+            f"{way.forgetting:+.4f}, to take {way.cpu_s:.1f} CPU s"
+        )
+
+
+def _training(made: Training) -> Iterator[str]:
+    yield f"{made.strategy}, {len(made.history)} epochs, {made.steps:,} steps; " + judged(
+        made.findings
+    )
+    yield "recipe: " + ", ".join(f"{name} {value:g}" for name, value in made.recipe.items())
+    for part in made.train:
+        yield f"learnt from: {data(part)}"
+    yield from _prints(made.before, made.after)
+    for change in made.changes:
+        size = f"{change.relative:.1%} of its size" if change.relative < math.inf else "from zero"
+        yield (
+            f"{change.name} moved by {change.l2:.4g} ({size}), one value by at most "
+            f"{change.largest:.4g}; cosine {change.cosine:.4f}, {change.changed:.1%} of the values "
+            "changed"
+        )
+    yield f"weights: {short(made.weights)}"
+    yield from _where(made.environment)
+
+
+def _prints(before: Fingerprint | None, after: Fingerprint | None) -> Iterator[str]:
+    for name, found in (("before", before), ("after", after)):
+        if found is not None:
+            yield f"parameters {name}: {len(found.tensors)} tensors, root {short(found.root)}"
+
+
+def _bundle(made: Bundle) -> Iterator[str]:
+    yield f"{made.version}, {made.precision}, manifest {short(made.manifest)}"
+    for file in made.files:
+        yield f"{file.name}: {file.size:,} bytes ({short(file.digest)})"
+
+
+def _validation(made: Validation) -> Iterator[str]:
+    yield judged(made.findings)
+    yield f"champion -> candidate: {metrics(made.champion, made.candidate)}"
+    yield f"of the bundle {short(made.bundle)}"
+
+
+def _vote(made: Vote) -> Iterator[str]:
+    yield vote(made)
+    yield (
+        f"having seen validation {short(made.validation)}, bundle {short(made.bundle)}, "
+        f"policy {short(made.policy)}"
+    )
+
+
+def _approval(made: Approval) -> Iterator[str]:
+    yield from (vote(said) for said in made.votes)
+    if made.waiting_for:
+        yield f"{made.waiting_for} more must speak"
+    elif made.expires_at is not None:
+        yield f"valid until {written(made.expires_at)}"
+
+
+def _release(made: Release) -> Iterator[str]:
+    yield f"{made.phase.value}, step {made.step}: {made.reason}"
+    for name, share in made.shares.items():
+        yield f"{name} serves {share:.1%}"
+    yield f"{made.requests:,} requests and {made.labels:,} labels of the candidate"
+
+
+def _watch(made: Watch) -> Iterator[str]:
+    yield f"over {made.window:,} labelled answers; {judged(made.findings)}"
+    if made.ask:
+        yield f"a new update is asked for: {made.ask}"
+
+
+def _version(made: ModelVersion) -> Iterator[str]:
+    yield f"{made.name} is the champion of its line"
+    yield f"parent: {made.parent or 'none, it was taken over'}"
+    yield f"weights {short(made.weights)}, bundle {short(made.bundle.manifest)}"
+    for part in made.train:
+        yield f"learnt from: {data(part)}"
+    yield "measured: " + ", ".join(f"{name} {value:.4f}" for name, value in made.metrics.items())
+
+
+def _reproduction(body: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{body['update']} was run again: {'equal' if body['equal'] else 'different'}"
+    for stage in body["stages"]:
+        yield f"{stage['stage']}: {'equal' if stage['equal'] else 'different'}"
+        yield from (f"  {line}" for line in stage["differences"])
+    yield from (f"another environment: {line}" for line in body["environment"])
+
+
+_WORDS: Mapping[str, Callable[[Any], Iterator[str]]] = {
+    "request": _request,
+    "admission": _admission,
+    "plan": _plan,
+    "training": _training,
+    "bundle": _bundle,
+    "validation": _validation,
+    "vote": _vote,
+    "approval": _approval,
+    "release": _release,
+    "watch": _watch,
+}

@@ -1,0 +1,208 @@
+"""SIGKILL at every point where something durable happens; then again, during the recovery.
+
+One run of the whole journey leaves a trace of the points that it passes. Then for each point:
+the workspace as it was before the command, a kill at the point, and what a user would type next.
+What holds afterwards is said by `invariants`, and what was made is compared with the undisturbed
+run: weights, bundles, champion. A new point in the product is found by the trace itself.
+
+`make test` tries a few points, drawn by a seed; `make faults` every point (of the second update,
+which passes the same ones as the first, and of the points that do not touch the journal when it
+is not a file, every third). INSTAR_FAULTS=all leaves nothing out.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults import invariants, journey, warm
+from tests.faults.journey import Crash, House, Popen, Store, Stretch
+
+SEED = 20261126
+SHARDS = 12
+PAIRS = 4  # of each shard
+FEW = {
+    "sqlite": {"adopt": 1, "serve": 1, "update": 2, "approve": 1, "release": 1, "rollback": 1},
+    "postgres": {"update": 1, "release": 1, "rollback": 1},
+}
+THIRD = 3
+
+STORES = ("sqlite", "postgres")
+Record = Callable[[str, object], None]
+
+
+@dataclass(frozen=True)
+class Way:
+    """The journey with one kind of journal, undisturbed."""
+
+    store: Store
+    stretches: list[Stretch]
+
+
+@pytest.fixture(scope="module")
+def popen() -> Iterator[Popen]:
+    with warm.server() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ways() -> dict[str, Way]:
+    return {}
+
+
+@pytest.fixture
+def way(
+    request: pytest.FixtureRequest,
+    popen: Popen,
+    ways: dict[str, Way],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Way:
+    """Go the journey once for each kind of journal."""
+    name = request.param
+    if name not in ways:
+        store: Store = journey.Sqlite()
+        if name == "postgres":
+            store = journey.Postgres(request.getfixturevalue("postgres"))
+        folder = tmp_path_factory.mktemp(f"journey-{name}")
+        ways[name] = Way(store, journey.travel(folder, popen, store))
+    return ways[name]
+
+
+class Trial:
+    """One crash, or several in a row, and what came of it."""
+
+    def __init__(self, stretch: Stretch, folder: Path) -> None:
+        self.stretch, self.folder = stretch, folder
+        self.house: House = stretch.before.copied(folder)
+        self.killed: list[str] = []
+        self.passed = 0
+
+    def dies(self, at: int) -> None:
+        """Type the step's command, to be killed at a point."""
+        self._go(self.stretch.step.act, at)
+
+    def recovers(self, at: int = 0) -> None:
+        """Type what comes after a crash, to be killed again, or not."""
+        self._go(self.stretch.step.again, at)
+
+    def _go(self, act: Callable[[House, Crash | None], None], at: int) -> None:
+        crash = Crash(self.folder / f"trace{len(self.killed)}", at)
+        act(self.house, crash)
+        self.killed.append(crash.killed)
+        self.passed = len(crash.lines)
+
+    def violations(self) -> list[str]:
+        where = f"{self.stretch.step.name}, killed at {self.killed}"
+        found = [f"{where}: {what}" for what in invariants.broken(self.house)]
+        came_to, wanted = self.house.essence(), self.stretch.came_to
+        wrong = {key: came_to[key] for key in wanted if came_to[key] != wanted[key]}
+        if wrong:
+            found.append(f"{where}: ends otherwise: {wrong}")
+        return found
+
+
+def points(way: Way) -> list[tuple[int, int]]:
+    """List the points to try as (step, line), in an order that a seed draws."""
+    found = []
+    for number, stretch in enumerate(way.stretches):
+        for line, name in enumerate(stretch.points, 1):
+            alike = stretch.step.name.startswith("second") or (
+                way.store.name != "sqlite" and not name.startswith(("journal", "ledger", "route"))
+            )
+            if not alike or line % THIRD == 0 or os.environ.get("INSTAR_FAULTS") == "all":
+                found.append((number, line))
+    random.Random(SEED).shuffle(found)
+    return found
+
+
+def try_point(way: Way, number: int, line: int, folder: Path) -> list[str]:
+    stretch = way.stretches[number]
+    trial = Trial(stretch, folder)
+    trial.dies(line)
+    assert trial.killed == [stretch.points[line - 1]], f"{stretch.step.name}: another trace"
+    trial.recovers()
+    found = trial.violations()
+    if not found:
+        way.store.forget(trial.house.folder)
+        shutil.rmtree(folder)
+    return found
+
+
+@pytest.mark.parametrize("way", STORES, indirect=True)
+def test_kill_at_a_few_points_ends_as_if_nothing_had_happened(
+    way: Way, tmp_path: Path, record_property: Record
+) -> None:
+    left = dict(FEW[way.store.name])
+    assert {s.step.name for s in way.stretches if s.points} >= left.keys()
+    found, tried = [], 0
+    for number, line in points(way):
+        name = way.stretches[number].step.name
+        if left.get(name):
+            left[name] -= 1
+            tried += 1
+            found += try_point(way, number, line, tmp_path / f"{number}-{line}")
+    record_property("crashes", (way.store.name, tried, 0, len(found)))
+    assert found == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("way", STORES, indirect=True)
+def test_kill_at_every_point_ends_as_if_nothing_had_happened(
+    way: Way, shard: int, tmp_path: Path, record_property: Record
+) -> None:
+    mine = points(way)[shard::SHARDS]
+    found = []
+    for number, line in mine:
+        found += try_point(way, number, line, tmp_path / f"{number}-{line}")
+    record_property("crashes", (way.store.name, len(mine), 0, len(found)))
+    assert found == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("way", STORES, indirect=True)
+def test_kill_during_the_recovery_ends_as_if_nothing_had_happened(
+    way: Way, shard: int, tmp_path: Path, record_property: Record
+) -> None:
+    """F2. The second point is drawn from those that this very recovery passes."""
+    draw = random.Random(SEED + shard)
+    found, pairs = [], 0
+    for number, line in points(way)[shard::SHARDS][:PAIRS]:
+        stretch = way.stretches[number]
+        scout = Trial(stretch, tmp_path / f"{number}-{line}-scout")
+        scout.dies(line)
+        scout.recovers()
+        if scout.passed == 0:
+            continue  # there is nothing left to do, so nothing to kill
+        trial = Trial(stretch, tmp_path / f"{number}-{line}-twice")
+        trial.dies(line)
+        trial.recovers(at=draw.randint(1, scout.passed))
+        trial.recovers()
+        pairs += 1
+        found += trial.violations()
+        for done in (scout, trial):
+            way.store.forget(done.house.folder)
+    record_property("crashes", (way.store.name, 0, pairs, len(found)))
+    assert found == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("way", STORES, indirect=True)
+def test_two_controllers_of_one_update_end_as_one(way: Way, tmp_path: Path) -> None:
+    """F6. After a crash in the middle, two people resume the update at once."""
+    stretch = next(s for s in way.stretches if s.step.name == "update")
+    trial = Trial(stretch, tmp_path)
+    trial.dies(stretch.points.index("journal.append.training"))
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(trial.house.types, "resume", "u0001") for _ in range(2)]
+    ended = sorted(done.result()[0] for done in both)
+    assert ended in ([2, 3], [3, 3])  # the other one is told who works on it, or comes later
+    assert trial.violations() == []

@@ -1,0 +1,232 @@
+"""A warm process that forks one real child for each command, so that a thousand crashes fit.
+
+`import torch` and the first ONNX export cost seconds. This server pays them once; each
+`python -m instar...` that a test starts is then a child of it: a process of its own, with its
+own pid, session, environment, files and memory, which SIGKILL really kills. Only the imports
+are shared (idle threads of libraries are not: a fork has one thread). The product's own
+`subprocess.Popen` reaches the server too, so that the worker of a forked command is a fork as
+well.
+
+    python tests/faults/warm.py SOCKET
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+import os
+import random
+import runpy
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_SIZE = struct.Struct("<q")
+
+
+class Server:
+    """Fork a child for whoever asks, tell its pid, and at its end its status."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(place)
+        self.listener.listen(64)
+
+    def run(self) -> None:
+        """Serve until standard input closes."""
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
+        while True:
+            ready, _, _ = select.select([self.listener, sys.stdin], [], [])
+            if sys.stdin in ready:
+                return
+            line, _ = self.listener.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                self.listener.close()
+                self.answer(line)
+                os._exit(0)
+            line.close()
+
+    def answer(self, line: socket.socket) -> None:
+        data, given, _, _ = socket.recv_fds(line, 1 << 20, 3)
+        (size,) = _SIZE.unpack(data[: _SIZE.size])
+        while len(data) < size + _SIZE.size:
+            data += line.recv(1 << 20)
+        order = json.loads(data[_SIZE.size :])
+        if (pid := os.fork()) == 0:
+            line.close()
+            self.work(order, given)
+        for handle in given:
+            os.close(handle)
+        with contextlib.suppress(BrokenPipeError):  # who asked may be killed by now
+            line.sendall(_SIZE.pack(pid))
+            line.sendall(_SIZE.pack(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+
+    def work(self, order: dict[str, Any], given: list[int]) -> None:
+        """Become the process that was asked for."""
+        status = 1
+        try:
+            for number, handle in enumerate(given):
+                os.dup2(handle, number)
+            os.closerange(3, 64)
+            if order["session"]:
+                os.setsid()
+            os.chdir(order["cwd"])
+            os.environ.clear()
+            os.environ.update(order["env"])
+            tempfile.tempdir = None
+            random.seed()
+            subprocess.Popen = popen(self.place)  # type: ignore[misc]
+            sys.stdin, sys.stdout, sys.stderr = (
+                os.fdopen(number, mode, encoding="utf-8", closefd=False)
+                for number, mode in ((0, "r"), (1, "w"), (2, "w"))
+            )
+            status = run(*order["args"])
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(status)
+
+
+def run(module: str, *words: str) -> int:
+    """Run a module as `python -m` does, and return its exit status."""
+    sys.argv = [module, *words]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # it is imported already, as meant
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException:  # noqa: BLE001 - as the interpreter itself
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def popen(place: str) -> type[subprocess.Popen[Any]]:
+    """Make a Popen whose `python -m instar...` is forked from the warm process."""
+    real = subprocess.Popen
+    takes = inspect.signature(real._execute_child)  # type: ignore[attr-defined]
+
+    class Forked(real):  # type: ignore[misc, valid-type]
+        _line: socket.socket | None = None
+
+        def _execute_child(self, *given: Any) -> None:
+            how = takes.bind(self, *given).arguments
+            words = [str(word) for word in how["args"]] if not how["shell"] else []
+            if words[:2] != [sys.executable, "-m"] or not words[2].startswith("instar"):
+                super()._execute_child(*given)
+                return
+            order = {
+                "args": words[2:],
+                "cwd": str(how["cwd"] or Path.cwd()),
+                "env": dict(os.environ if how["env"] is None else how["env"]),
+                "session": bool(how["start_new_session"]),
+            }
+            pairs = (("p2cread", 0), ("c2pwrite", 1), ("errwrite", 2))
+            handles = [how[name] if how[name] != -1 else own for name, own in pairs]
+            data = json.dumps(order).encode()
+            self._line = socket.socket(socket.AF_UNIX)
+            self._line.connect(place)
+            first = _SIZE.pack(len(data))
+            socket.send_fds(self._line, [first], handles)
+            self._line.sendall(data)
+            self.pid = _SIZE.unpack(self._line.recv(_SIZE.size, socket.MSG_WAITALL))[0]
+            self._child_created = True
+            names = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+            self._close_pipe_fds(*(how[name] for name in names))
+
+        def _look(self, timeout: float | None) -> bool:
+            if self.returncode is None and self._line is not None:
+                if not select.select([self._line], [], [], timeout)[0]:
+                    return False
+                said = self._line.recv(_SIZE.size, socket.MSG_WAITALL)
+                self.returncode = _SIZE.unpack(said)[0] if said else -signal.SIGKILL
+                self._line.close()
+            return True
+
+        def _internal_poll(self, *given: Any, **more: Any) -> int | None:
+            if self._line is None:
+                return super()._internal_poll(*given, **more)
+            with self._waitpid_lock:
+                self._look(0)
+            return self.returncode
+
+        def _wait(self, timeout: float | None) -> int:
+            if self._line is None:
+                return super()._wait(timeout=timeout)
+            with self._waitpid_lock:
+                if not self._look(timeout):
+                    raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            return self.returncode
+
+    return Forked
+
+
+@contextlib.contextmanager
+def server() -> Iterator[type[subprocess.Popen[Any]]]:
+    """Start a warm server for the while; yield the Popen that forks from it."""
+    with tempfile.TemporaryDirectory(prefix="warm-") as folder:
+        place = f"{folder}/socket"
+        process = subprocess.Popen(
+            [sys.executable, __file__, place],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdin
+        assert process.stdout
+        try:
+            assert process.stdout.readline() == b"warm\n"
+            yield popen(place)
+        finally:
+            process.stdin.close()
+            process.stdout.close()
+            process.wait()
+
+
+def warm_up() -> None:
+    """Load what commands load, and let the exporter fill its tables.
+
+    The table of its operators, made anew from source text for every export, is made once.
+    """
+    import onnxruntime  # noqa: F401
+    from torch.onnx._internal.exporter import _registration
+
+    import instar.cli
+    import instar.cli.show
+    import instar.serving.gateway
+    import instar.worker  # noqa: F401
+    from instar.core.data import InputSpec
+    from instar.core.records import Network
+    from instar.models.build import build
+    from instar.stages.package.export import export
+
+    registry = _registration.ONNXRegistry
+    registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
+    spec = InputSpec(numbers=1, categories=(3,), outputs=1)
+    network = build(Network(family="mlp", options={"hidden": [8]}), spec, Path())
+    export(network, spec, 20)
+
+
+if __name__ == "__main__":
+    warm_up()
+    warm = Server(sys.argv[1])
+    print("warm", flush=True)
+    warm.run()
