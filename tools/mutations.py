@@ -86,24 +86,24 @@ MUTATIONS = (
     of(
         "fsync of the name of an artifact that is there already",
         "ledger/artifacts.py",
-        "            self._folder.sync(folder)\n",
+        "                self._folder.sync(folder)\n",
         "",
         STORE,
     ),
     of(
         "rename only after the bytes are on the disk",
         "ledger/artifacts.py",
-        "        new = self._folder.write(folder, source())\n",
-        "        new = self._folder.write(folder, source())\n"
-        "        self._folder.settle(new, name)\n"
-        "        new = name\n",
+        "            new = self._folder.write(folder, source())\n",
+        "            new = self._folder.write(folder, source())\n"
+        "            self._folder.settle(new, name)\n"
+        "            new = name\n",
         STORE,
     ),
     of(
         "hash of what the disk gives back",
         "ledger/artifacts.py",
-        "            got = _digest(self._folder.chunks(new))\n",
-        "            got = digest\n",
+        "                got = _digest(self._folder.chunks(new))\n",
+        "                got = digest\n",
         STORE,
     ),
     of(
@@ -119,6 +119,41 @@ MUTATIONS = (
         "if (got := _digest(self._chunks(digest))) != digest:",
         'if (got := digest) == "":',
         STORE,
+    ),
+    of(
+        "lock between a put and a removal",
+        "ledger/safedir.py",
+        "            fcntl.flock(at, how)\n",
+        "",
+        "tests/faults/test_store.py::test_put_between_the_last_look_and_the_removal_waits_and_writes_anew",
+    ),
+    of(
+        "new age of an artifact that is put again",
+        "ledger/safedir.py",
+        '                os.utime(name.rpartition("/")[2], dir_fd=at, follow_symlinks=False)\n',
+        "                pass\n",
+        "tests/ledger/test_sweep.py::test_artifact_that_is_put_again_is_young_again",
+    ),
+    of(
+        "what an open update names, in a collection",
+        "ledger/sweep.py",
+        "        if state.open:\n",
+        "        if state is None:\n",
+        "tests/ledger/test_sweep.py",
+    ),
+    of(
+        "reading back what S3 holds",
+        "ledger/s3.py",
+        "        if self._differs(digest):\n",
+        "        if digest is None:\n",
+        "tests/faults/test_s3.py",
+    ),
+    of(
+        "budget of repeats",
+        "ledger/patience.py",
+        " or not self.budget.repeat()",
+        "",
+        "tests/ledger/test_patience.py",
     ),
     of("one name a file", "ledger/files.py", "found.st_nlink != 1:", "found.st_nlink < 1:", FOLDER),
     of("refusal of links", "ledger/beneath.py", " | os.O_NOFOLLOW\n", "\n", FOLDER),

@@ -17,6 +17,7 @@ from instar.cli import show
 from instar.cli.demo import MARK, _clear
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
 from instar.core.records import Phase
+from instar.ledger.artifacts import DirectoryArtifacts
 from instar.service import Workspace
 from tests.service import line
 
@@ -62,6 +63,8 @@ def test_status_zero_where_all_is_well(instar: Instar, tmp_path: Path) -> None:
         ["audit", "verify"],
         ["policy", "show"],
         ["report", "u0001"],
+        ["store", "collect"],
+        ["store", "collect", "--dry-run"],
     ):
         assert instar(*words)[0] == 0, words
 
@@ -74,6 +77,8 @@ def test_status_zero_where_all_is_well(instar: Instar, tmp_path: Path) -> None:
         ["history"],
         ["audit", "verify"],
         ["policy", "show"],
+        ["store", "scrub"],
+        ["store", "collect"],
         ["report", "u0001", "--out", "page.html"],
         ["check", "fresh.parquet"],
         ["resume", "u0001"],
@@ -100,6 +105,20 @@ def test_progress_goes_to_standard_error(instar: Instar, tmp_path: Path) -> None
     _, out, err = instar("check", "fresh.parquet")
     assert "training" in err
     assert "training" not in out
+
+
+def test_status_four_where_an_artifact_is_missing(instar: Instar, tmp_path: Path) -> None:
+    line.lay_out(tmp_path).close()
+    status, out, _ = instar("store", "scrub")
+    assert status == 4
+    assert f"{line.digest('train')[7:19]} is needed, and is nowhere" in out
+    store = DirectoryArtifacts(tmp_path / ".instar" / "artifacts")
+    for name in (line.OLD, line.ZERO, f"{line.OLD}w", f"{line.ZERO}w", "train", "holdout"):
+        store.put(name.encode())
+    status, out, _ = instar("store", "scrub")
+    assert status == 0
+    assert "6 artifacts hashed" in out
+    assert "everything that is needed is there and right" in out
 
 
 def test_status_one_where_a_gate_refused(instar: Instar, tmp_path: Path) -> None:

@@ -33,6 +33,20 @@ def names(root: Path) -> list[str]:
 
 class TestDirectoryArtifacts(ArtifactsContract):
     @pytest.fixture
+    def again(self, root: Path) -> Callable[[], DirectoryArtifacts]:
+        return lambda: DirectoryArtifacts(root)
+
+    @pytest.fixture
+    def interrupt(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+        def arm() -> None:
+            def stop(*_: object) -> None:
+                raise KeyboardInterrupt
+
+            monkeypatch.setattr(files, "settle_at", stop)
+
+        return arm
+
+    @pytest.fixture
     def damage(self, root: Path) -> Callable[[str, bytes], None]:
         def write(digest: str, data: bytes) -> None:
             place(root, digest).chmod(0o644)

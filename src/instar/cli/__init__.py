@@ -10,6 +10,7 @@ import typer
 
 from instar.cli import audit, diff, doctor, entry, history, reproduce
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
+from instar.cli.store import store
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
 
 PASS, REFUSED, USAGE, WAITING, BROKEN, UNAVAILABLE = range(6)
@@ -259,6 +260,8 @@ def serve(
 
 app.add_typer(audit.group, name="audit")
 
+
+app.add_typer(store, name="store")
 
 policy = typer.Typer(help="What is allowed.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(policy, name="policy")

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
-from collections.abc import Callable, Iterable
+import math
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from instar.core.crash import crashpoint
 from instar.core.digest import PREFIX, digest_bytes, is_digest, short
 from instar.core.errors import InputError, IntegrityError
 from instar.ledger import files
 from instar.ledger.safedir import SafeDir
+
+_PAIR = re.compile(r"[0-9a-f]{2}")
 
 
 class NotADigest(InputError):
@@ -36,6 +45,7 @@ class DamagedArtifact(IntegrityError):
     code = "integrity.damaged_artifact"
 
     def __init__(self, digest: str, got: str) -> None:
+        self.found = got
         super().__init__(
             f"the artifact {short(digest)}",
             f"bytes of digest {short(got)}",
@@ -59,6 +69,14 @@ def _digest(parts: Iterable[bytes]) -> str:
     for part in parts:
         seen.update(part)
     return PREFIX + seen.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How large an artifact is (bytes), and when it was last put (seconds since the epoch)."""
+
+    size: int
+    at: float
 
 
 class DirectoryArtifacts:
@@ -111,10 +129,13 @@ class DirectoryArtifacts:
         """Return a local file with the bytes, verified; read-only for the caller."""
         if (got := _digest(self._chunks(digest))) != digest:
             raise DamagedArtifact(digest, got)
-        return self._root / self._name(digest)
+        return self._place(digest)
 
     def __contains__(self, digest: str) -> bool:
         return is_digest(digest) and self._folder.holds(self._name(digest))
+
+    def _place(self, digest: str) -> Path:
+        return self._root / self._name(digest)
 
     def _name(self, digest: str) -> str:
         """Say where below the root an artifact lies."""
@@ -138,21 +159,22 @@ class DirectoryArtifacts:
         name = self._name(digest)
         folder = name.rpartition("/")[0]
         self._folder.make(folder)
-        if self._holds(digest):
-            # Whoever named it may have died before the name was durable.
-            self._folder.sync(folder)
-            return
-        new = self._folder.write(folder, source())
-        # What the disk gives back decides, not what was handed to it.
-        got = ""
-        try:
-            got = _digest(self._folder.chunks(new))
-        finally:
+        with self.shared():
+            if self._holds(digest) and self._folder.renew(name):
+                # Whoever named it may have died before the name was durable.
+                self._folder.sync(folder)
+                return
+            new = self._folder.write(folder, source())
+            # What the disk gives back decides, not what was handed to it.
+            got = ""
+            try:
+                got = _digest(self._folder.chunks(new))
+            finally:
+                if got != digest:
+                    self._folder.discard(new)
             if got != digest:
-                self._folder.discard(new)
-        if got != digest:
-            raise torn(got)
-        self._folder.settle(new, name)
+                raise torn(got)
+            self._folder.settle(new, name)
 
     def _holds(self, digest: str) -> bool:
         """Tell whether the artifact is there and right; a damaged one is written anew."""
@@ -160,3 +182,106 @@ class DirectoryArtifacts:
             return _digest(self._chunks(digest)) == digest
         except MissingArtifact:
             return False
+
+    # For the sweep, and for a store elsewhere that keeps its copies here.
+
+    @property
+    def copies(self) -> tuple[DirectoryArtifacts, ...]:
+        """List the other places that hold copies of this: none."""
+        return ()
+
+    def fill(self, digest: str, source: Callable[[], Iterable[bytes]]) -> None:
+        """Keep bytes that come from elsewhere, under the digest that they must have.
+
+        Raises:
+            DamagedArtifact: they are others.
+        """
+        self._keep(digest, source, lambda got: DamagedArtifact(digest, got))
+
+    def digests(self) -> Iterator[str]:
+        """Name everything that is there, whole or not, in no order."""
+        for folder in self._folders():
+            for leaf in self._folder.list(folder):
+                digest = PREFIX + leaf
+                if is_digest(digest) and self._name(digest) == f"{folder}/{leaf}":
+                    yield digest
+
+    def look(self, digest: str) -> Stored | None:
+        """Tell how large and how old an artifact is, unverified; None where it is absent."""
+        return self._look(self._name(digest))
+
+    def whole(self, digest: str) -> bool:
+        """Tell whether an artifact is there and right."""
+        return self._holds(digest)
+
+    def remove(self, digest: str, before: float = math.inf) -> bool:
+        """Remove an artifact that was not put since `before`; tell whether it was removed.
+
+        Nobody puts meanwhile: who puts an artifact that is there makes it young, and who comes
+        later finds it absent and writes it anew.
+        """
+        with self.alone():
+            found = self.look(digest)
+            if found is None or found.at >= before:
+                return False
+            crashpoint("artifacts.remove")
+            self._folder.remove(self._name(digest))
+            crashpoint("artifacts.remove.done")
+            return True
+
+    def quarantine(self, digest: str) -> bool:
+        """Move an artifact aside if it is damaged; tell whether it was moved.
+
+        It lies in `quarantine/` then, for whoever wants to look at it.
+        """
+        with self.alone():
+            if self.look(digest) is None or self._holds(digest):  # somebody mended it meanwhile
+                return False
+            aside = f"quarantine/{digest.removeprefix(PREFIX)}-{secrets.token_hex(4)}"
+            self._folder.move(self._name(digest), aside)
+            return True
+
+    def leftovers(self, before: float) -> int:
+        """Count the files from before that a writer began and never named."""
+        return len(self._begun(before))
+
+    def tidy(self, before: float) -> int:
+        """Remove the files from before that a writer began and never named; return how many."""
+        with self.alone():
+            found = self._begun(before)
+            for name in found:
+                self._folder.remove(name)
+        return len(found)
+
+    def _begun(self, before: float) -> list[str]:
+        names = [
+            f"{folder}/{leaf}"
+            for folder in self._folders()
+            for leaf in self._folder.list(folder)
+            if leaf.startswith(files.NEW)
+        ]
+        return [name for name in names if (seen := self._look(name)) and seen.at < before]
+
+    def _look(self, name: str) -> Stored | None:
+        try:
+            found = self._folder.look(name)
+        except FileNotFoundError:
+            return None
+        return Stored(found.st_size, found.st_mtime)
+
+    def _folders(self) -> Iterator[str]:
+        for first in filter(_PAIR.fullmatch, self._folder.list()):
+            for second in filter(_PAIR.fullmatch, self._folder.list(first)):
+                yield f"{first}/{second}"
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[None]:
+        """Put beside others; nothing is removed meanwhile."""
+        with self._folder.locked(fcntl.LOCK_SH):
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until nobody puts, and let nobody begin meanwhile."""
+        with self._folder.locked(fcntl.LOCK_EX):
+            yield

@@ -198,6 +198,48 @@ class SafeDir:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
+    @contextlib.contextmanager
+    def locked(self, how: int) -> Iterator[None]:
+        """Hold a lock on the folder itself: `LOCK_SH` beside others, `LOCK_EX` alone.
+
+        It ends with the process, however that ends, and leaves no file that a sweep would meet.
+        """
+        self.make()
+        with _made("."), self._at(".") as at:
+            fcntl.flock(at, how)
+            yield
+
+    def look(self, name: str) -> os.stat_result:
+        """Tell size and age of what stands under a name; a link is not followed.
+
+        Raises:
+            FileNotFoundError: nothing does.
+        """
+        _check(name)
+        with _told(name), self._at(_parent(name)) as at:
+            return os.stat(name.rpartition("/")[2], dir_fd=at, follow_symlinks=False)
+
+    def renew(self, name: str) -> bool:
+        """Make a file as young as a new one; False where it is another user's."""
+        _check(name)
+        with _made(name), self._at(_parent(name)) as at:
+            try:
+                os.utime(name.rpartition("/")[2], dir_fd=at, follow_symlinks=False)
+            except PermissionError:
+                return False
+        return True
+
+    def move(self, name: str, to: str) -> None:
+        """Give a file another name, in another folder, durably."""
+        _check(name)
+        _check(to)
+        self.make(_parent(to))
+        with _made(name), self._at(_parent(name)) as old, self._at(_parent(to)) as new:
+            leaf, other = name.rpartition("/")[2], to.rpartition("/")[2]
+            os.rename(leaf, other, src_dir_fd=old, dst_dir_fd=new)
+            files.disk().fsync(new)
+            files.disk().fsync(old)
+
     def appending(self, name: str) -> BinaryIO:
         """Open a file to add to its end, say for a child's error output."""
         self.make(_parent(name))

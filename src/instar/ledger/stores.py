@@ -5,26 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from instar.core.errors import InputError, UnknownName
+from instar.core.errors import UnknownName
 from instar.core.policy import StoreSettings
-from instar.core.tools import Artifacts
-from instar.ledger.artifacts import DirectoryArtifacts
+from instar.ledger.artifact_stores import open_artifacts
 from instar.ledger.checkpoints import FILE, Checkpoints, refuse_missing
+from instar.ledger.extras import MissingExtra
 from instar.ledger.journal import Journal, SqliteJournal
 from instar.ledger.telling import Telling
 
-ARTIFACTS = ("folder",)
-
-
-class MissingExtra(InputError):
-    """Ask for a part of Instar that was not installed."""
-
-    code = "input.missing_extra"
-
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            f"what {what} needs", "an installation without it", f"pip install 'instar[{extra}]'"
-        )
+__all__ = ["JOURNALS", "MissingExtra", "begun", "open_any", "open_artifacts", "open_journal"]
 
 
 def _postgres(address: str, signing: Checkpoints) -> Journal:
@@ -77,20 +66,6 @@ def open_any(root: Path, store: StoreSettings) -> Journal:
     if kind not in JOURNALS:
         raise UnknownName("journal", kind, JOURNALS)
     return JOURNALS[kind](store.journal, signing)
-
-
-def open_artifacts(root: Path, store: StoreSettings) -> Artifacts:
-    """Open the artifact store of a workspace.
-
-    Args:
-        root: The workspace's own folder, `.instar`.
-        store: Where the policy says that artifacts are kept.
-    Raises:
-        UnknownName: there is no store of that kind.
-    """
-    if store.artifacts:
-        raise UnknownName("artifact store", store.artifacts.partition(":")[0], ARTIFACTS)
-    return DirectoryArtifacts(root / "artifacts")
 
 
 def begun(root: Path, store: StoreSettings) -> bool:

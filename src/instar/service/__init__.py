@@ -212,7 +212,7 @@ class Workspace:
 
         self.champion()
         self.settle()
-        gateway = start(self.home, self.project.model, port)
+        gateway = start(self.home, self.project.model, port, self.project.store.artifacts)
         try:
             yield gateway
         finally:
@@ -499,6 +499,18 @@ class Workspace:
             )
         shown: list[dict[str, Any]] = self._named(rows[::-1])
         return shown
+
+    def scrub(self, *, tell: Tell | None = None) -> dict[str, Any]:
+        """Hash every artifact, mend what can be mended, and look for what is missing."""
+        from instar.service.store import scrub
+
+        return scrub(self, tell)
+
+    def collect(self, *, dry: bool = False, tell: Tell | None = None) -> dict[str, Any]:
+        """Remove the artifacts that nobody needs; with `dry` only tell which."""
+        from instar.service.store import collect
+
+        return collect(self, tell, dry=dry)
 
     def policy(self) -> list[dict[str, Any]]:
         """List every setting in force, and where it comes from."""

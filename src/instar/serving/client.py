@@ -188,14 +188,16 @@ class Gateway:
                 self.process.stdout.close()
 
 
-def start(root: Path, model: str, port: int = 0) -> Gateway:
+def start(root: Path, model: str, port: int = 0, artifacts: str = "") -> Gateway:
     """Start a gateway as a child process and wait until it answers.
+
+    `artifacts` is where bundles are, as `store.artifacts` of the policy says it.
 
     Raises:
         GatewayFailed: it ended, or said nothing for a minute.
     """
     command = [sys.executable, "-m", "instar.serving"]
-    given = ["--root", str(root), "--model", model, "--port", str(port)]
+    given = ["--root", str(root), "--model", model, "--port", str(port), "--artifacts", artifacts]
     with routefile.folder(root).appending("gateway.err") as errors:
         process = subprocess.Popen(
             [*command, *given], stdout=subprocess.PIPE, stderr=errors, text=True

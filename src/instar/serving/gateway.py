@@ -18,7 +18,8 @@ from pathlib import Path
 import uvicorn
 
 from instar.core.errors import BackendError
-from instar.ledger.artifacts import DirectoryArtifacts
+from instar.core.policy import StoreSettings
+from instar.ledger.artifact_stores import open_artifacts
 from instar.serving import routefile
 from instar.serving.app import App
 from instar.serving.desk import Desk
@@ -49,9 +50,17 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(root: Path, model: str, host: str, port: int) -> None:
-    """Serve a model line until told to end."""
-    desk = Desk(root, model, DirectoryArtifacts(root / "artifacts"))
+async def serve(root: Path, model: str, host: str, port: int, artifacts: str = "") -> None:
+    """Serve a model line until told to end.
+
+    Args:
+        root: The workspace's own folder.
+        model: The model line.
+        host: Address to listen on.
+        port: Port to listen on; 0: any that is free.
+        artifacts: Where bundles are, as `store.artifacts` of the policy says it.
+    """
+    desk = Desk(root, model, open_artifacts(root, StoreSettings(artifacts=artifacts)))
     place = routefile.folder(root)
     place.make()
     listener = _listen(host, port)
@@ -137,6 +146,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="the model line")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
+    parser.add_argument("--artifacts", default="", help="where bundles are: s3://bucket/prefix")
     given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(given.root, given.model, given.host, given.port))
+        asyncio.run(serve(given.root, given.model, given.host, given.port, given.artifacts))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from instar.core.digest import PREFIX, digest_bytes, is_digest
 from instar.core.tools import Tools, Traffic
-from instar.ledger.artifacts import DamagedArtifact, MissingArtifact, NotADigest
+from instar.ledger.artifacts import DamagedArtifact, MissingArtifact, NotADigest, Stored
 from instar.ledger.safedir import SafeDir
 
 T = TypeVar("T")
@@ -60,6 +61,16 @@ class MemoryArtifacts:
 
     def __contains__(self, digest: str) -> bool:
         return digest in self.kept
+
+    def digests(self) -> Iterator[str]:
+        return iter(tuple(self.kept))
+
+    def look(self, digest: str) -> Stored | None:
+        """Tell how large an artifact is; here all are as old as can be."""
+        return Stored(len(self.kept[digest]), 0.0) if digest in self.kept else None
+
+    def remove(self, digest: str, before: float = math.inf) -> bool:
+        return before > 0 and self.kept.pop(digest, None) is not None
 
 
 @dataclass

@@ -1,0 +1,36 @@
+"""Where a workspace keeps its artifacts, by the settings; a gateway needs this and no database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instar.core.errors import UnknownName
+from instar.core.policy import StoreSettings
+from instar.ledger.artifacts import DirectoryArtifacts
+
+if TYPE_CHECKING:
+    from instar.ledger.sweep import Store
+
+KINDS = ("folder", "s3")
+
+
+def open_artifacts(root: Path, store: StoreSettings) -> Store:
+    """Open the artifact store of a workspace.
+
+    Args:
+        root: The workspace's own folder, `.instar`.
+        store: Where the policy says that artifacts are kept.
+    Raises:
+        UnknownName: there is no store of that kind.
+        BadS3Url: the place in S3 is none.
+        MissingExtra: boto3 is not installed.
+    """
+    folder = DirectoryArtifacts(root / "artifacts")
+    if not store.artifacts:
+        return folder
+    if not store.artifacts.startswith("s3:"):
+        raise UnknownName("artifact store", store.artifacts.partition(":")[0], KINDS)
+    from instar.ledger.s3 import S3Artifacts, locate
+
+    return S3Artifacts(locate(store.artifacts), folder)
