@@ -12,7 +12,7 @@ import pytest
 from instar import pipeline
 from instar.core.codec import encode
 from instar.core.digest import digest_bytes, digest_json
-from instar.core.errors import BackendError, Interrupted
+from instar.core.errors import BackendError, IntegrityError, Interrupted
 from instar.core.finding import Verdict
 from instar.core.policy import (
     ApprovePolicy,
@@ -34,7 +34,7 @@ from instar.pipeline import (
     Quarantined,
     Runner,
 )
-from instar.testing.tools import FakeClock, fake_tools
+from instar.testing.tools import FakeClock, FakeSigner, fake_tools
 from instar.testing.traffic import Behaviour, FakeTraffic
 from tests.service import line
 
@@ -703,3 +703,15 @@ def test_network_that_is_another_by_now_is_not_run(
     assert stages.ran.count("train") == 1
     file.write_text("x = 1")
     assert first.run("u0002").state is State.WAITING
+
+
+def test_candidate_that_lost_its_signature_is_not_promoted(
+    approved: SqliteJournal, tmp_path: Path
+) -> None:
+    line.file(approved, line.moving(Phase.PROMOTING, 0.5))
+    carrier = runner(approved, tmp_path, traffic=gateway())
+    carrier.tools = replace(carrier.tools, signer=FakeSigner(5))
+    with pytest.raises(IntegrityError):
+        carrier.run("u0001", until="release")
+    assert approved.champion("demand").body["name"] == line.OLD
+    assert "promotion" not in kinds(approved)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ from typing import Any
 import polars as pl
 
 from instar import provenance
+from instar.bundle import signature as oms
+from instar.bundle.folder import read as read_small
+from instar.bundle.folder import verify as verify_folder
 from instar.bundle.runtime import ServedBundle
 from instar.core.codec import decode
 from instar.core.data import Kind, Preprocessing, Role, Schema, Snapshot, Task
+from instar.core.digest import digest_bytes
 from instar.core.errors import InputError, InstarError
 from instar.core.finding import Verdict
 from instar.core.policy import TrainPolicy
@@ -36,6 +40,8 @@ from instar.policy import Project
 from instar.stages.package import inspect, seal
 from instar.stages.train.sample import keep, size
 from instar.stats.metrics import primary, score
+
+_WEIGHTS, _PREPROCESSING, _KEY = 16 << 30, 16 << 20, 1 << 16  # bytes, at most
 
 
 class BadPreprocessing(InputError):
@@ -170,13 +176,21 @@ def adopt(
     holdout: Any,
     preprocessing: Path | None,
     version: str,
+    signature: Path | None = None,
+    keys: Sequence[Path] = (),
 ) -> ModelVersion:
     """Take over a model that serves already, as the first champion.
 
+    Args:
+        signature: The signature of the weights, or of the folder in which they lie.
+        keys: The public keys that are trusted to have made it.
     Raises:
         InputError: weights, network or data do not fit each other; nothing was written.
+        BadSignature: the weights are not what somebody trusted signed.
     """
-    data = weights.read_bytes()
+    data = read_small(weights, _WEIGHTS)
+    if signature is not None:
+        vouched(weights, digest_bytes(data), signature, keys)
     if weights.suffix == ".onnx":
         inspect(data)
         raise GraphForWeights(weights.name)
@@ -236,6 +250,27 @@ def adopt(
     )
 
 
+def vouched(weights: Path, digest: str, signature: Path, keys: Sequence[Path]) -> None:
+    """See that somebody trusted signed the weights: that file alone, or all of its folder.
+
+    Args:
+        digest: Of the bytes that were read; the file may be another one by now.
+    Raises:
+        BadSignature: a file is missing, extra or another; or the signature does not count.
+        InputError: signature or keys are not there, or are no keys.
+    """
+    pems = [read_small(key, _KEY) for key in keys]
+    data = read_small(signature, oms.LARGEST)
+    beside = signature.absolute().parent == weights.absolute().parent
+    own = signature.name if beside else ""
+    wanted = oms.read(data, pems, own)
+    if list(wanted) == [oms.SINGLE]:
+        wanted = {weights.name: wanted[oms.SINGLE]}
+    elif list(wanted) != [weights.name]:
+        verify_folder(weights.absolute().parent, data, pems, own)
+    oms.check({weights.name: digest}, {weights.name: wanted.get(weights.name, "no digest")})
+
+
 def recipe_of(policy: TrainPolicy) -> dict[str, float]:
     """Take from the policy what is known of how the first champion was trained."""
     known = {"lr": policy.lr, "batch": policy.batch, "epochs": policy.full_epochs}
@@ -249,14 +284,24 @@ def read_preprocessing(path: Path, schema: Schema) -> Preprocessing:
         BadPreprocessing: the file is no such JSON, or names a column that the data lack.
     """
     try:
-        how = decode(Preprocessing, json.loads(path.read_text("utf-8")))
+        text = read_small(path, _PREPROCESSING).decode()
+        how = decode(Preprocessing, json.loads(text, object_pairs_hook=_once))
     except InstarError as error:
         raise BadPreprocessing(path.name, f"{error.got} in place of {error.wanted}") from error
-    except (ValueError, OSError) as error:
+    except RecursionError as error:
+        raise BadPreprocessing(path.name, "lists in lists without end") from error
+    except ValueError as error:
         raise BadPreprocessing(path.name, str(error)) from error
     if problem := next(_problems(how, schema), None):
         raise BadPreprocessing(path.name, problem)
     return how
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("an object with the same key twice")
+    return value
 
 
 def _problems(how: Preprocessing, schema: Schema) -> Iterator[str]:

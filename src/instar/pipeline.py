@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from instar import __version__, provenance
+from instar.bundle import trust
 from instar.core.clock import LedgerClock
 from instar.core.codec import encode, filed
 from instar.core.crash import crashpoint
@@ -376,12 +377,16 @@ class Runner:
         if state.promoted:
             self._still_champion(request, state.records[Bundle].version)
             return
+        bundle = state.records[Bundle]
+        signer = self.tools.signer
+        keys = signer.trusted if signer else ()
+        trust.verify(self.tools.artifacts, bundle.manifest, bundle.signature, keys)
         made = successor(
             request,
             self.champion(request),
             state.records[Admission],
             state.records[Training],
-            state.records[Bundle],
+            bundle,
             state.records[Validation],
         )
         hold_s = self.policy.release.hold_s

@@ -61,7 +61,7 @@ def test_read_refuses_pickles_unopened(data):
         weights.save(net())[:-4],
         weights.save(net())[:20],
         b"\x02" + bytes(7) + b"{]",
-        b"(dp0\n.",
+        b"(odd",
     ],
 )
 def test_read_refuses_other_and_damaged_files(data):
@@ -72,7 +72,7 @@ def test_read_refuses_other_and_damaged_files(data):
 @pytest.mark.parametrize("first", [b"\x80", b"PK"])
 def test_read_takes_safetensors_whose_header_length_looks_like_a_pickle(first):
     for extra in range(0, 40_000, 8):
-        data = weights.safetensors.save({"w": torch.ones(2)}, {"note": "x" * (extra + 1)})
+        data = weights.safetensors.save({"w": torch.ones(2)}, {"format": "x" * (extra + 1)})
         if data.startswith(first):
             assert torch.equal(weights.read(data)["w"], torch.ones(2))
             return

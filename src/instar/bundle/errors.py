@@ -23,6 +23,102 @@ class NewerBundle(IntegrityError):
         super().__init__(f"a bundle in the format {known}", repr(got), "install a newer Instar")
 
 
+class BadSignature(IntegrityError):
+    """Refuse a signature, or what it should vouch for: the base of the reasons below."""
+
+    code = "integrity.bad_signature"
+
+
+class MalformedSignature(BadSignature):
+    """Refuse a file that is no signature by the rules of `instar.bundle.signature`."""
+
+    code = "integrity.malformed_signature"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            "a model signature (OMS 1.0) of whole files, made with a key",
+            problem,
+            "sign the files again, all of them",
+        )
+
+
+class UntrustedSignature(BadSignature):
+    """Refuse a signature that no trusted key made, or whose text was changed afterwards."""
+
+    code = "integrity.untrusted_signature"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a signature by a trusted key",
+            "one by another key, or one that was changed",
+            "see docs/bundles.md for how to trust a key",
+        )
+
+
+class SignatureMismatch(BadSignature):
+    """Refuse files that are not those that were signed."""
+
+    code = "integrity.signature_mismatch"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(
+            "the files that were signed",
+            f"{name[:200]!r}, {problem}",
+            "get the files again from who signed them",
+        )
+
+
+class UnsignedBundle(BadSignature):
+    """Refuse a bundle that nobody signed, where there is a key to sign with."""
+
+    code = "integrity.unsigned_bundle"
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"a signature of {version}", "none", "sign what serves: instar sign")
+
+
+class NoSuchFile(InputError):
+    """Refuse the name of a file or folder that is not there."""
+
+    code = "input.no_such_file"
+
+    def __init__(self, name: str) -> None:
+        super().__init__("a file or folder", f"{name[:200]!r}, which does not exist", "check it")
+
+
+class OddFile(InputError):
+    """Refuse what is no regular file with one name: it could be another one a moment later."""
+
+    code = "input.odd_file"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(
+            "a regular file with one name",
+            f"{name[:200]!r}, {problem}",
+            "copy the file itself to this place",
+        )
+
+
+class TooManyFiles(InputError):
+    """Refuse a folder that is too large to look at."""
+
+    code = "input.too_many_files"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"at most {most:,} files", "more, or deeper ones", "name the folder itself"
+        )
+
+
+class NotAKey(InputError):
+    """Refuse a file that is no public key; its content is never shown."""
+
+    code = "input.not_a_key"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("a public key on P-256, P-384 or P-521, as PEM", problem, "give the .pub")
+
+
 class RefusedGraph(InputError):
     """Refuse an ONNX graph that cannot serve: the base of the reasons below."""
 
@@ -47,8 +143,39 @@ class ExternalData(RefusedGraph):
         super().__init__(
             "an ONNX file with all its weights inside",
             f"the tensor {tensor} in another file",
-            "save it with external_data=False",
+            "save it with external_data=False, or put them in: instar import FILE OUT.onnx",
         )
+
+
+class LostData(RefusedGraph):
+    """Refuse a graph whose weights are not in the file that it names, beside it."""
+
+    code = "input.lost_data"
+
+    def __init__(self, tensor: str, problem: str) -> None:
+        super().__init__(
+            f"the weights of {tensor} in a file beside the graph, or below it",
+            problem,
+            "put the file there, and name it without .. or /",
+        )
+
+
+class GraphTooLarge(RefusedGraph):
+    """Refuse a graph that asks for more memory or time than any that serves needs."""
+
+    code = "input.graph_too_large"
+
+    def __init__(self, wanted: str, got: str) -> None:
+        super().__init__(wanted, got, "export a smaller network")
+
+
+class StrangeOperator(RefusedGraph):
+    """Refuse a graph with operators that the ONNX standard does not have."""
+
+    code = "input.strange_operator"
+
+    def __init__(self, name: str) -> None:
+        super().__init__("operators of ONNX alone", name, "export with standard operators")
 
 
 class FixedBatch(RefusedGraph):

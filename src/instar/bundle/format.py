@@ -6,6 +6,8 @@
     model.int8.onnx   the same, quantised, where that held
     card.md           the model card
 
+Exported as a folder, there is one file more, `model.sig`: the signature over all the others.
+
 The version stands in the manifest and the card only, so that the other files of two bundles with
 equal content are equal byte by byte.
 """
@@ -17,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from instar.bundle.errors import BrokenBundle, NewerBundle
+from instar.bundle.signature import safe
 from instar.core import codec, digest
 from instar.core.data import Preprocessing, Schema, Task
 from instar.core.records import File
@@ -24,6 +27,8 @@ from instar.core.tools import Artifacts
 
 FORMAT = "instar.bundle/1"
 CONTENTS = "bundle.json"
+MANIFEST = "manifest.json"
+SIGNATURE = "model.sig"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,27 @@ def read(artifacts: Artifacts, manifest: str) -> tuple[Manifest, Contents, bytes
         IntegrityError: a file is not what its digest says, or cannot be read.
         NewerBundle: the bundle's format is not this one.
     """
-    sealed = codec.decode(Manifest, _json("manifest.json", artifacts.read(manifest), manifest))
+    sealed = codec.decode(Manifest, _json(MANIFEST, artifacts.read(manifest), manifest))
+    _plain(sealed)
     files = {file.name: _verified(artifacts, file) for file in sealed.files}
     about = sealed.file(CONTENTS)
     contents = codec.decode(Contents, _json(CONTENTS, files[CONTENTS], about.digest))
     return sealed, contents, files[sealed.file(contents.graph).name]
+
+
+def _plain(sealed: Manifest) -> None:
+    """Refuse a manifest whose names could lead elsewhere, or mean two files."""
+    taken = {MANIFEST, SIGNATURE}
+    if not isinstance(sealed.version, str):
+        raise BrokenBundle(MANIFEST, "a version that is no text")
+    for file in sealed.files:
+        if not (isinstance(file.name, str) and safe(file.name)) or "/" in file.name:
+            raise BrokenBundle(MANIFEST, "a name that leads out of the bundle")
+        if not (isinstance(file.digest, str) and digest.is_digest(file.digest)):
+            raise BrokenBundle(MANIFEST, "a digest that is none")
+        if file.name in taken:
+            raise BrokenBundle(MANIFEST, "a name that is taken")
+        taken.add(file.name)
 
 
 def _verified(artifacts: Artifacts, file: File) -> bytes:
@@ -95,7 +116,7 @@ def _json(name: str, data: bytes, wanted: str) -> object:
         raise BrokenBundle(name, "other bytes")
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BrokenBundle(name, "something else than JSON") from error
     if isinstance(value, dict) and value.get("format", FORMAT) != FORMAT:
         raise NewerBundle(FORMAT, str(value["format"]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from instar.bundle import format as files
-from instar.bundle import session
+from instar.bundle import session, trust
 from instar.bundle.columns import Columns, Feed, Reader, describe, shape
 from instar.bundle.errors import PredictionFailed
 from instar.core.tools import Artifacts
@@ -30,14 +31,26 @@ class ServedBundle:
         self._session = session.start(graph, threads)
 
     @classmethod
-    def open(cls, artifacts: Artifacts, manifest: str, threads: int = 1) -> ServedBundle:
+    def open(
+        cls,
+        artifacts: Artifacts,
+        manifest: str,
+        threads: int = 1,
+        *,
+        signature: str | None = None,
+        keys: Sequence[bytes] = (),
+    ) -> ServedBundle:
         """Open a bundle by the digest of its manifest; every file is verified first.
 
+        Args:
+            signature: The digest of its signature, which is verified before the graph is loaded.
+            keys: The trusted public keys. Without signature and keys, nothing is asked.
         Raises:
-            IntegrityError: a file is not what the manifest says.
+            IntegrityError: a file is not what the manifest says, or not what a trusted key signed.
             RefusedGraph: the graph does not load, or has a fixed batch.
         """
         sealed, contents, graph = files.read(artifacts, manifest)
+        trust.check(artifacts, manifest, sealed, signature, keys)
         return cls(sealed.version, contents, graph, threads)
 
     def predict(self, columns: Columns) -> NDArray[np.float32]:

@@ -17,8 +17,8 @@ Failures: tuple[type[Exception], ...] = (
 )
 
 
-def start(graph: bytes, threads: int = 1) -> ort.InferenceSession:
-    """Open a graph: sequential, no spinning threads, quiet.
+def start(graph: bytes, threads: int = 1, *, optimise: bool = True) -> ort.InferenceSession:
+    """Open a graph: sequential, no spinning threads, quiet; `optimise` runs its constant parts.
 
     Raises:
         UnreadableGraph: it cannot be loaded, or keeps weights in another file.
@@ -29,6 +29,8 @@ def start(graph: bytes, threads: int = 1) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 4
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

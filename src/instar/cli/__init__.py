@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from instar.cli import audit, diff, doctor, entry, history, reproduce
+from instar.cli import audit, bundle, convert, diff, doctor, entry, history, reproduce
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
 from instar.cli.store import store
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
@@ -61,6 +61,12 @@ def adopt(
     preprocessing: Annotated[
         str | None, typer.Option(help="How raw columns became numbers: a JSON file.")
     ] = None,
+    signature: Annotated[
+        str | None, typer.Option(help="The signature of the weights, or of their folder.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="A public key that is trusted to have signed.")
+    ] = None,
     root: Root = HERE,
     by: By = None,
     seed: Seed = 0,
@@ -72,7 +78,14 @@ def adopt(
 
     with show.progress(json) as tell:
         done = workspace(root, by, settings).adopt(
-            weights, train=train, holdout=holdout, preprocessing=preprocessing, seed=seed, tell=tell
+            weights,
+            train=train,
+            holdout=holdout,
+            preprocessing=preprocessing,
+            signature=signature,
+            keys=key or (),
+            seed=seed,
+            tell=tell,
         )
     show.result(done, json, show.adopted)
 
@@ -258,6 +271,10 @@ def serve(
     run(workspace(root), port, pages)
 
 
+app.command("import")(convert.import_graph)
+app.command("import-legacy")(convert.import_legacy)
+app.command()(bundle.sign)
+app.add_typer(bundle.app, name="bundle")
 app.add_typer(audit.group, name="audit")
 
 

@@ -113,6 +113,8 @@ def _decode(hint: Any, value: Any) -> Any:
             return hint(value)
         except ValueError as error:
             raise BadRecord(hint.__name__, repr(value)) from error
+    if hint is str and not isinstance(value, str):
+        raise BadRecord("text", f"a {type(value).__name__}")
     if hint is float:
         return math.nan if value is None else float(value)
     return value

@@ -13,8 +13,27 @@ wanted, what was got, what to do. A bad model is none of these: it is a `Finding
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import ClassVar
+
+_QUOTED = re.compile(r"""(['"])(?:file:)?(?:[A-Za-z]:)?[\\/][^'"]*[\\/](?=[^'"\\/]*\1)""")
+_BARE = re.compile(r"""(?<![\w:/.\\])(?:[A-Za-z]:)?[\\/](?:[^\s'"<>|;,()\[\]]*[\\/])+""")
+
+
+def pathless(text: str) -> str:
+    """Take the folders out of every absolute path in a text; the last name stays.
+
+    Texts of the system and of libraries name places on this machine, which nobody outside it
+    needs to know. Whoever takes such a text over passes it through here.
+
+    Example:
+        >>> pathless("no such file: '/srv/my models/a.onnx'")
+        "no such file: 'a.onnx'"
+        >>> pathless("cannot open /srv/models/a.onnx: denied; see http://localhost:8400/v2/health")
+        'cannot open a.onnx: denied; see http://localhost:8400/v2/health'
+    """
+    return _BARE.sub("", _QUOTED.sub(r"\1", text))
 
 
 class InstarError(Exception):

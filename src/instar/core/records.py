@@ -44,6 +44,8 @@ class Bundle:
 
     `manifest` is the digest of the manifest file, which lists every other file with its digest:
     it names the bundle. `graph` is the ONNX file that serves; `precision` is `fp32` or `int8`.
+    `signature` is the digest of the signature over all files and the manifest; None where the
+    workspace had no key yet.
     """
 
     version: str
@@ -53,6 +55,7 @@ class Bundle:
     precision: str
     verdict: Verdict
     findings: tuple[Finding, ...]
+    signature: str | None = None
 
     def file(self, name: str) -> File:
         return next(file for file in self.files if file.name == name)

@@ -57,6 +57,24 @@ class Folder(Protocol):
         ...
 
 
+class Signer(Protocol):
+    """The key that signs bundles here, and the keys whose signatures count here."""
+
+    @property
+    def public(self) -> bytes:
+        """Return the public half of the signing key, as PEM."""
+        ...
+
+    @property
+    def trusted(self) -> Sequence[bytes]:
+        """Return the public keys whose signatures count, as PEM; the own one is among them."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign a message: ECDSA on P-256 with SHA-256, as DER."""
+        ...
+
+
 class Clock(Protocol):
     """Durations come from `monotonic`, dates from `now`; both in seconds.
 
@@ -111,7 +129,8 @@ class Route:
     `shares` are fractions that sum to 1, of at most three versions. `generation` only grows. With
     the same `salt` a growing share adds buckets and moves nobody else. `warm` versions are loaded
     and answer only requests that name them. `epoch` is the fencing epoch of whoever moved the
-    traffic: once a higher one is known, a lower one moves nothing any more.
+    traffic: once a higher one is known, a lower one moves nothing any more. `manifests` and
+    `signatures` are digests by version; a version from before signing has no signature.
     """
 
     model: str
@@ -122,8 +141,9 @@ class Route:
     salt: str = ""
     warm: tuple[str, ...] = ()
     epoch: int = 0
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
-    def home(self, name: str, manifest: str) -> Route:
+    def home(self, name: str, manifest: str, signature: str | None = None) -> Route:
         """Make the route that gives everything to one version; those that served stay warm.
 
         Nothing is asked of the others: the way back does not depend on whether they can load.
@@ -136,6 +156,7 @@ class Route:
         """
         names = dict.fromkeys((self.champion, *self.shares, *self.warm))
         warm = tuple(other for other in names if other != name)
+        signed = {other: self.signatures[other] for other in warm if other in self.signatures}
         return replace(
             self,
             generation=self.generation + 1,
@@ -143,6 +164,7 @@ class Route:
             manifests={**{other: self.manifests[other] for other in warm}, name: manifest},
             champion=name,
             warm=warm,
+            signatures={**signed, name: signature} if signature else signed,
         )
 
 
@@ -217,7 +239,9 @@ class Tools:
 
     `scratch` is a folder of the stage's own that survives a crash and is emptied after the
     record; `folder` opens it, for files that must be whole. `project` is where the user's own
-    code lies. `taken` are the names of versions that exist.
+    code lies. `taken` are the names of versions that exist. Where `signer` is None, bundles are
+    neither signed nor asked for signatures: so it is in a workspace from before signing, until
+    somebody signs what serves there.
     """
 
     artifacts: Artifacts
@@ -231,3 +255,4 @@ class Tools:
     traffic: Traffic | None = None
     taken: frozenset[str] = frozenset()
     pulse: Pulse = field(default_factory=Unwatched)
+    signer: Signer | None = None

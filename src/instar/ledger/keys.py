@@ -11,18 +11,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
     SECP256R1,
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
     generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from instar.core.errors import IntegrityError
+from instar.ledger import trust
 from instar.ledger.safedir import SafeDir
 
 PASSPHRASE = "INSTAR_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
@@ -103,6 +107,69 @@ def public_key(home: Path) -> Ed25519PublicKey | None:
     if not isinstance(found, Ed25519PublicKey):
         raise BadKey("ledger", "a public half of another kind")
     return found
+
+
+class NoPrivateKey(IntegrityError):
+    """Refuse to sign where the trusted keys lie and the key that signs does not."""
+
+    code = "integrity.no_private_key"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the key that signs bundles, keys/bundle.pem",
+            "none, but public keys that are trusted",
+            "put it back, or do this where it lies",
+        )
+
+
+class BundleSigner:
+    """Sign with the workspace's bundle key: `instar.core.tools.Signer`.
+
+    The key is made when it is first used, in a workspace that trusts none yet.
+
+    Example:
+        >>> import tempfile
+        >>> signer = BundleSigner(Path(tempfile.mkdtemp()))
+        >>> len(signer.trusted), signer.sign(b"x") == signer.sign(b"x"), len(signer.trusted)
+        (0, True, 1)
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    @property
+    def public(self) -> bytes:
+        """Return the public half of the signing key, as PEM."""
+        return public_pem(self._key())
+
+    @property
+    def trusted(self) -> tuple[bytes, ...]:
+        """Return the public keys whose signatures count, as PEM."""
+        return trust.trusted(self._home)
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign a message: ECDSA on P-256 with SHA-256, as DER; the same one in the same way.
+
+        Raises:
+            NoPrivateKey: there are trusted keys here, but not this one.
+            BadKey: the key does not open.
+        """
+        try:
+            # With a nonce from the message: a stage that is run again ends in the same bytes.
+            return self._key().sign(message, ECDSA(SHA256(), deterministic_signing=True))
+        except UnsupportedAlgorithm:  # before OpenSSL 3.2
+            return self._key().sign(message, ECDSA(SHA256()))
+
+    def _key(self) -> EllipticCurvePrivateKey:
+        if not (self._home / "keys" / "bundle.pem").exists() and self.trusted:
+            raise NoPrivateKey
+        return cast("EllipticCurvePrivateKey", private_key(self._home, "bundle"))
+
+
+def bundle_signer(home: Path) -> BundleSigner | None:
+    """Return who signs bundles here; None in a workspace that has no keys."""
+    has = (home / "keys" / "bundle.pem").exists() or trust.trusted(home)
+    return BundleSigner(home) if has else None
 
 
 def public_pem(key: PrivateKey) -> bytes:

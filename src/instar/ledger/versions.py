@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from instar.core.codec import decode
 from instar.core.errors import InputError
 from instar.core.records import ModelVersion
@@ -36,4 +38,17 @@ def version(journal: Journal, model: str, name: str) -> ModelVersion:
     Raises:
         UnknownVersion: no adoption or promotion made it.
     """
-    return decode(ModelVersion, made(journal, model, name).body)
+    return signed(journal, model, decode(ModelVersion, made(journal, model, name).body))
+
+
+def signed(journal: Journal, model: str, of: ModelVersion) -> ModelVersion:
+    """Give a version the last signature that was recorded for its bundle.
+
+    It is the bundle's own, unless somebody signed it later (`instar sign`): one from before
+    signing, or with a new key.
+    """
+    for entry in reversed(journal.entries(model=model, kind="signature")):
+        if entry.body["manifest"] == of.bundle.manifest:
+            bundle = replace(of.bundle, signature=str(entry.body["signature"]))
+            return replace(of, bundle=bundle)
+    return of

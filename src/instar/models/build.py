@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from instar.core.data import InputSpec
-from instar.core.errors import InputError
+from instar.core.errors import InputError, pathless
 from instar.core.records import Network
 from instar.models.families import NETWORKS
 
@@ -48,7 +48,7 @@ class NetworkRaised(InputError):
     def __init__(self, name: str, doing: str, error: BaseException, file: str) -> None:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
         where = f" at {Path(file).name} line {frames[-1].lineno}" if frames else ""
-        text = str(error).strip().partition("\n")[0]
+        text = pathless(str(error).strip().partition("\n")[0])
         got = f"{type(error).__name__}: {text}" if text else type(error).__name__
         super().__init__(f"{name} to {doing}", got + where, "mend the function")
 

@@ -13,31 +13,23 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import nn
 
+from instar.bundle.tensors import NotSafetensors, PickleRefused, header
 from instar.core.errors import InputError
 from instar.core.records import LayerChange
 
+__all__ = [
+    "NotFinite",
+    "NotSafetensors",
+    "PickleRefused",
+    "State",
+    "WeightsMismatch",
+    "compare",
+    "load",
+    "read",
+    "save",
+]
+
 State: TypeAlias = Mapping[str, torch.Tensor]
-
-_LENGTH = 8  # a safetensors file opens with the length of its JSON header, little-endian
-_TODO = "save with safetensors.torch.save_file(net.state_dict(), ...)"
-
-
-class PickleRefused(InputError):
-    """Refuse a pickle or an archive that may hold one, unopened: reading it can run code."""
-
-    code = "input.pickle"
-
-    def __init__(self) -> None:
-        super().__init__("weights as safetensors", "a pickle (.pt, .pth, .pkl, .zip)", _TODO)
-
-
-class NotSafetensors(InputError):
-    """Refuse bytes that are no safetensors file, or a damaged one."""
-
-    code = "input.not_safetensors"
-
-    def __init__(self, problem: str) -> None:
-        super().__init__("weights as safetensors", problem, _TODO)
 
 
 class WeightsMismatch(InputError):
@@ -81,11 +73,7 @@ def read(data: bytes) -> dict[str, torch.Tensor]:
         PickleRefused: the bytes are a pickle or a zip archive.
         NotSafetensors: the bytes are something else, or damaged.
     """
-    length = int.from_bytes(data[:_LENGTH], "little")
-    if not (length <= len(data) - _LENGTH and data[_LENGTH : _LENGTH + 1] == b"{"):
-        if data[:1] == b"\x80" or data[:4] == b"PK\x03\x04":
-            raise PickleRefused
-        raise NotSafetensors("an empty file" if not data else "another or a truncated file")
+    header(data)  # the library believes more than this does
     try:
         # The library gives tensors in an order that is another in each process.
         return dict(sorted(safetensors.load(data).items()))

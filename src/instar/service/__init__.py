@@ -118,14 +118,24 @@ class Workspace:
         train: str,
         holdout: str,
         preprocessing: str | None = None,
+        signature: str | None = None,
+        keys: Sequence[str] = (),
         seed: int = 0,
         tell: Tell | None = None,
     ) -> dict[str, Any]:
         """Take over a model that serves already, as the first champion.
 
+        With `signature` and the public `keys` that are trusted, the weights must be what was
+        signed: that file alone, or every file of its folder.
+
         Raises:
             InputError: weights, network or data do not fit each other; nothing was written.
+            IntegrityError: nobody trusted signed the weights; nothing was written.
         """
+        if bool(signature) != bool(keys):
+            raise InputError(
+                "a signature and a key, or neither", "one of them", "give both: --signature, --key"
+            )
         how = self._file(preprocessing) if preprocessing else None
         return self._work(
             "adopt",
@@ -135,6 +145,8 @@ class Workspace:
             holdout=located(holdout, self.root),
             preprocessing=how,
             seed=seed,
+            signature=self._file(signature) if signature else None,
+            keys=[self._file(key) for key in keys],
         )
 
     def check(self, source: Any, *, seed: int = 0, tell: Tell | None = None) -> dict[str, Any]:
@@ -310,6 +322,18 @@ class Workspace:
 
         settle(self.home, self.project.model, self.journal, SystemClock().boot())
 
+    def sign(self) -> dict[str, Any]:
+        """Sign what serves with the workspace's key; see `instar.service.bundle.sign`."""
+        from instar.service.bundle import sign
+
+        return sign(self)
+
+    def export_bundle(self, version: str, folder: Path | str) -> dict[str, Any]:
+        """Write a version's bundle as a folder; see `instar.service.bundle.export`."""
+        from instar.service.bundle import export
+
+        return export(self, version, Path(folder))
+
     # Reading.
 
     def champion(self) -> ModelVersion:
@@ -322,7 +346,9 @@ class Workspace:
                 "none",
                 "take one over: instar adopt WEIGHTS --train DATA --holdout DATA",
             )
-        return decode(ModelVersion, entry.body)
+        from instar.ledger.versions import signed
+
+        return signed(self.journal, model, decode(ModelVersion, entry.body))
 
     def version(self, name: str) -> ModelVersion:
         """Return a version of this model line by its name.

@@ -14,7 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
+from instar.core.errors import (
+    BackendError,
+    InputError,
+    InstarError,
+    IntegrityError,
+    PolicyError,
+    pathless,
+)
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -109,7 +116,7 @@ def _follow(
     if "error" in said:
         raise _reported(said["error"])
     last = log.read_text("utf-8", "replace").strip().splitlines()
-    raise WorkerDied(process.returncode, last[-1] if last else "no message")
+    raise WorkerDied(process.returncode, pathless(last[-1]) if last else "no message")
 
 
 def located(name: str | Path, root: Path) -> str:

@@ -111,7 +111,7 @@ def _give(space: Workspace, version: ModelVersion, epoch: int | None) -> bool:
 
     traffic = GatewayTraffic(space.home, space.project.model)
     route = traffic.route()
-    home = route.home(version.name, version.bundle.manifest)
+    home = route.home(version.name, version.bundle.manifest, version.bundle.signature)
     try:
         traffic.move(replace(home, epoch=max(route.epoch, epoch or 0)))
     except GatewaySilent:

@@ -15,7 +15,7 @@ import msgspec
 
 from instar import __version__
 from instar.core.codec import encode
-from instar.core.errors import InputError, InstarError, UnknownName
+from instar.core.errors import InputError, InstarError, UnknownName, pathless
 from instar.serving import protocol
 from instar.serving.desk import Desk, Item
 from instar.serving.models import UnknownVersion
@@ -256,7 +256,9 @@ def failure(error: InstarError) -> Reply:
         headers = (("allow", error.allowed),)
     if status == 503:
         headers = (("retry-after", "1"),)
-    return Reply(status, write({"error": str(error)}), headers=headers)
+    # What the client wrote comes back as it was; what a store or a library says, without places.
+    said = str(error) if isinstance(error, InputError) else pathless(str(error))
+    return Reply(status, write({"error": said}), headers=headers)
 
 
 def _ok(value: Any, status: int = 200) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from instar.bundle.runtime import ServedBundle
 from instar.core.codec import encode
 from instar.core.data import TaskKind
 from instar.core.digest import canonical
-from instar.core.errors import BackendError, InstarError, UnknownName
+from instar.core.errors import BackendError, InstarError, UnknownName, pathless
 from instar.core.tools import Artifacts, Route
+from instar.ledger.trust import trusted
 from instar.serving import routefile
 from instar.serving.routing import BadRoute, Router
 
@@ -85,14 +86,21 @@ class Shelf:
         return self.versions[name]
 
 
-def stock(route: Route, model: str, artifacts: Artifacts, before: Shelf | None) -> Shelf:
+def stock(
+    route: Route,
+    model: str,
+    artifacts: Artifacts,
+    before: Shelf | None,
+    keys: Sequence[bytes] = (),
+) -> Shelf:
     """Load what a route needs, verified and warmed; bundles that are there already are kept.
 
-    Requests that began on the old shelf end there: it is not touched.
+    Requests that began on the old shelf end there: it is not touched. `keys` are the public keys
+    whose signatures count; see `instar.bundle.trust` for where nothing is asked.
 
     Raises:
         BadRoute: the route is for another model, or contradicts itself.
-        IntegrityError: a bundle is not what its digest says.
+        IntegrityError: a bundle is not what its digest says, or what a trusted key signed.
         RefusedGraph: a bundle cannot serve.
     """
     if route.model != model:
@@ -102,7 +110,12 @@ def stock(route: Route, model: str, artifacts: Artifacts, before: Shelf | None) 
 
     def load(name: str) -> Version:
         manifest = route.manifests[name]
-        return _load(name, manifest, artifacts, there.get(manifest))
+        bundle = there.get(manifest)
+        if bundle is None:
+            signature = route.signatures.get(name)
+            bundle = ServedBundle.open(artifacts, manifest, signature=signature, keys=keys)
+            bundle.warm()
+        return _version(name, manifest, bundle)
 
     serving = dict.fromkeys((route.champion, *(v for v, share in route.shares.items() if share)))
     versions = {name: load(name) for name in serving}
@@ -112,16 +125,13 @@ def stock(route: Route, model: str, artifacts: Artifacts, before: Shelf | None) 
             try:
                 versions[name] = load(name)
             except InstarError as error:  # nobody is served by it: no reason to refuse the route
-                cold[name] = str(error)
+                cold[name] = pathless(str(error))
     known = {column for version in versions.values() for column in version.inputs}
     known |= {column.name for column in versions[route.champion].bundle.schema.columns}
     return Shelf(route, router, versions, frozenset(known), cold)
 
 
-def _load(name: str, manifest: str, artifacts: Artifacts, there: ServedBundle | None) -> Version:
-    bundle = there or ServedBundle.open(artifacts, manifest)
-    if not there:
-        bundle.warm()
+def _version(name: str, manifest: str, bundle: ServedBundle) -> Version:
     if bundle.version != name:
         raise BadRoute(f"the bundle of {name}", f"that of {bundle.version}")
     return Version(name, manifest, bundle, {item["name"]: item for item in bundle.inputs})
@@ -171,10 +181,13 @@ class Models:
             if (route := routefile.read(self._root, name)) is None:
                 return
             generation = route.generation
-            shelf = self._there(route) or stock(route, self.model, self._artifacts, self.shelf)
+            known = self._there(route)
+            keys = () if known else trusted(self._root)
+            shelf = known or stock(route, self.model, self._artifacts, self.shelf, keys)
         # Whatever a bundle does on loading, the versions in service go on.
         except Exception as error:  # noqa: BLE001
-            reason = str(error) if isinstance(error, InstarError) else type(error).__name__
+            told = isinstance(error, InstarError)
+            reason = pathless(str(error)) if told else type(error).__name__
             self.refusal = Refusal(generation, reason)
             return
         if name == routefile.ROUTE:  # before the shelf: who sees the route sees no old refusal

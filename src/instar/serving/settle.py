@@ -7,13 +7,15 @@ ahead of the ledger stays where they wanted it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from instar.core.codec import decode
+from instar.core.records import ModelVersion
 from instar.core.tools import Route
 from instar.core.update import State, Update, replay
 from instar.ledger.journal import Entry, Journal
+from instar.ledger.versions import signed
 from instar.serving import routefile
 from instar.serving.client import GatewayTraffic
 
@@ -45,7 +47,7 @@ def settle(root: Path, model: str, journal: Journal, boot: tuple[str, float]) ->
     found = gap(journal, model, route)
     if found and found.todo:
         return found
-    home = _home(entry, route) if found or route is None else route
+    home = _home(journal, entry, route) if found or route is None else route
     wanted = _cooled(journal, model, home, boot)
     if wanted != route:
         traffic = GatewayTraffic(root, model)
@@ -88,15 +90,14 @@ def _release(journal: Journal, model: str) -> Update | None:
     return state if state.state is State.RELEASING else None
 
 
-def _home(entry: Entry, route: Route | None) -> Route:
-    name, manifest = str(entry.body["name"]), _manifest(entry.body)
+def _home(journal: Journal, entry: Entry, route: Route | None) -> Route:
+    champion = signed(journal, entry.model, decode(ModelVersion, entry.body))
+    name, bundle = champion.name, champion.bundle
     if route is not None:
-        return route.home(name, manifest)
-    return Route(entry.model, 1, {name: 1.0}, {name: manifest}, name)
-
-
-def _manifest(body: Mapping[str, dict[str, str]]) -> str:
-    return body["bundle"]["manifest"]
+        return route.home(name, bundle.manifest, bundle.signature)
+    signatures = {name: bundle.signature} if bundle.signature else {}
+    given = {name: bundle.manifest}
+    return Route(entry.model, 1, {name: 1.0}, given, name, signatures=signatures)
 
 
 def _cooled(journal: Journal, model: str, route: Route, boot: tuple[str, float]) -> Route:
@@ -108,5 +109,10 @@ def _cooled(journal: Journal, model: str, route: Route, boot: tuple[str, float])
     if warm == route.warm:
         return route
     needed = {route.champion, *route.shares, *warm}
-    manifests = {name: m for name, m in route.manifests.items() if name in needed}
-    return replace(route, generation=route.generation + 1, warm=warm, manifests=manifests)
+    return replace(
+        route,
+        generation=route.generation + 1,
+        warm=warm,
+        manifests={name: m for name, m in route.manifests.items() if name in needed},
+        signatures={name: s for name, s in route.signatures.items() if name in needed},
+    )

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, derive_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from instar.core.digest import PREFIX, digest_bytes, is_digest
 from instar.core.tools import Tools, Traffic
 from instar.ledger.artifacts import DamagedArtifact, MissingArtifact, NotADigest, Stored
@@ -112,6 +116,26 @@ class InlineEngine:
 
     def map(self, fn: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [fn(item) for item in items]
+
+
+class FakeSigner:
+    """Sign with a key made from a number, which is the only one trusted; needs `cryptography`.
+
+    Example:
+        >>> one, same, other = (FakeSigner(number).public for number in (1, 1, 2))
+        >>> one == same, one == other
+        (True, False)
+    """
+
+    def __init__(self, number: int = 1) -> None:
+        self._key = derive_private_key(number, SECP256R1())
+        self.public = self._key.public_key().public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+        self.trusted: tuple[bytes, ...] = (self.public,)
+
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message, ECDSA(SHA256()))
 
 
 def fake_tools(folder: Path, *, seed: int = 0, traffic: Traffic | None = None) -> Tools:

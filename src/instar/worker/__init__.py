@@ -9,9 +9,12 @@ ends the looking and not the work.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +22,13 @@ from typing import Any
 from instar import intake, provenance, retrace
 from instar.core.codec import decode, encode, filed
 from instar.core.digest import digest_json, in_order
-from instar.core.errors import BackendError, InputError, InstarError, Interrupted
+from instar.core.errors import BackendError, InputError, InstarError, Interrupted, pathless
 from instar.core.finding import Verdict
 from instar.core.policy import Policy
 from instar.core.records import ModelVersion, Phase, Release, Watch
 from instar.core.update import Update
+from instar.ledger.keys import BundleSigner
+from instar.ledger.safedir import SafeDir
 from instar.ledger.stores import begun
 from instar.ledger.versions import made as entry_of
 from instar.ledger.versions import version
@@ -100,7 +105,15 @@ class StageFailed(BackendError):
 
 
 def adopt(
-    work: Work, *, weights: str, train: str, holdout: str, preprocessing: str | None, seed: int
+    work: Work,
+    *,
+    weights: str,
+    train: str,
+    holdout: str,
+    preprocessing: str | None,
+    seed: int,
+    signature: str | None = None,
+    keys: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Take a model over as the first champion.
 
@@ -113,12 +126,14 @@ def adopt(
         raise AlreadyAdopted(work.project.model, there.name)
     made = intake.adopt(
         work.project,
-        replace(work.tools, seed=seed),
+        replace(work.tools, seed=seed, signer=BundleSigner(work.home)),
         weights=Path(weights),
         train=train,
         holdout=holdout,
         preprocessing=Path(preprocessing) if preprocessing else None,
         version=version_name(work.tools.clock.now(), ()),
+        signature=Path(signature) if signature else None,
+        keys=[Path(key) for key in keys],
     )
     body = filed(made)
     given = {"weights": made.weights, "train": made.train[0].digest}
@@ -207,6 +222,8 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
     """Ask for an update and carry it as far as verdicts and people allow."""
     champion = alone(work)
     settled(work)
+    if work.tools.signer:
+        _ = work.tools.signer.public  # a key that does not open is told before hours of training
     found = intake.ask(work.project, champion, source, work.tools, Path(source).name)
     with work.lease() as epoch:
         if alone(work) != champion:  # reading takes its time, and others did not wait for it
@@ -327,9 +344,9 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         passing = BackendError | ApprovalVoid | NetworkChanged
         if isinstance(error, passing) and not isinstance(error, FINAL):
             raise  # it says nothing of the candidate: the update stays open
-        reason = (
-            str(error) if isinstance(error, InstarError) else f"{type(error).__name__}: {error}"
-        )
+        known = isinstance(error, InstarError)
+        reason = pathless(str(error) if known else f"{type(error).__name__}: {error}")
+        note_failure(work.home, name)
         _fail(work, runner.update(name), epoch, reason, error)
         if isinstance(error, InstarError):
             raise
@@ -348,7 +365,8 @@ def _fail(work: Work, state: Update, epoch: int, reason: str, error: Exception) 
     if state.get(Release) is not None:
         home, champion = gateway(work, epoch), work.champion()
         try:
-            home.move(home.route().home(champion.name, champion.bundle.manifest))
+            bundle = champion.bundle
+            home.move(home.route().home(champion.name, bundle.manifest, bundle.signature))
         except GatewaySilent as silent:
             work.tools.progress("traffic", note=f"goes home as soon as a gateway runs: {silent}")
     work.journal.append(
@@ -359,6 +377,16 @@ def _fail(work: Work, state: Update, epoch: int, reason: str, error: Exception) 
         actor=work.actor,
         epoch=epoch,
     )
+
+
+def note_failure(home: Path, update: str) -> None:
+    """Keep the whole story of a failure where only this machine's people read it.
+
+    The ledger is shown to others and holds the reason without places; the traceback stands here.
+    """
+    told = f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {update}\n{traceback.format_exc()}"
+    with contextlib.suppress(InstarError):  # a full disk is no reason to lose the reason, too
+        SafeDir(home, mode=0o700).append("logs/failures.log", told.encode())
 
 
 def own_code(error: BaseException, project: Path) -> str:

@@ -25,6 +25,7 @@ from instar.core.errors import (
 )
 from instar.core.tools import Tools
 from instar.engines import ENGINES
+from instar.ledger.keys import bundle_signer
 from instar.ledger.safedir import SafeDir
 from instar.ledger.stores import begun, open_artifacts
 from instar.policy import read
@@ -126,6 +127,7 @@ def main() -> None:
                 folder=SafeDir,
                 project=root,
                 pulse=dog,
+                signer=bundle_signer(root / ".instar"),
             )
             work = Work(root, project, tools, task["by"], lost=process.end, guard=dog.over)
             process.work = work

@@ -17,6 +17,7 @@ from instar.core.tools import Tools
 from instar.core.update import Update, replay
 from instar.ledger.journal import Busy, Journal, LostLease
 from instar.ledger.stores import begun, open_journal
+from instar.ledger.versions import signed
 from instar.pipeline import Guard, Runner, unwatched
 from instar.policy import Project
 
@@ -86,7 +87,7 @@ class Work:
         )
         if entry is None:
             raise NoChampion(self.project.model)
-        return decode(ModelVersion, entry.body)
+        return signed(self.journal, self.project.model, decode(ModelVersion, entry.body))
 
     def updates(self) -> Iterator[tuple[str, Update]]:
         for entry in self.journal.entries(model=self.project.model, kind="request"):

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from instar.bundle import trust
+from instar.bundle.errors import UntrustedSignature
 from instar.bundle.runtime import ServedBundle
 from instar.core.finding import Verdict
 from instar.core.policy import PackagePolicy
@@ -13,11 +15,11 @@ from instar.models.predict import logits, probabilities
 from instar.stages.package import sealing
 from instar.stages.package.errors import NoRowsToMeasure, NotQuantisable
 from instar.stages.package.sealing import seal
-from instar.testing.tools import fake_tools
+from instar.testing.tools import FakeSigner, fake_tools
 
 
-def sealed(case, tmp_path, int8="auto", version="model_v20260101_0000", **changes):
-    tools = fake_tools(tmp_path)
+def sealed(case, tmp_path, int8="auto", version="model_v20260101_0000", signer=None, **changes):
+    tools = replace(fake_tools(tmp_path), signer=signer)
     case = replace(case, **changes)
     policy = PackagePolicy(int8=int8)
     bundle = seal(
@@ -94,3 +96,22 @@ def test_parity_fails_where_the_graph_is_not_the_network(case, tmp_path, monkeyp
 def test_sealing_without_rows_is_refused(case, tmp_path, part, int8):
     with pytest.raises(NoRowsToMeasure):
         sealed(case, tmp_path, int8, **{part: case.train.clear()})
+
+
+def test_sealed_bundle_is_signed_by_the_key_that_is_lent(case, tmp_path):
+    signer = FakeSigner(5)
+    bundle, artifacts = sealed(case, tmp_path, int8="never", signer=signer)
+    trust.verify(artifacts, bundle.manifest, bundle.signature, signer.trusted)
+    with pytest.raises(UntrustedSignature):
+        trust.verify(artifacts, bundle.manifest, bundle.signature, FakeSigner(6).trusted)
+
+
+def test_key_that_nobody_trusts_here_is_found_at_once(case, tmp_path):
+    signer = FakeSigner(5)
+    signer.trusted = FakeSigner(6).trusted
+    with pytest.raises(UntrustedSignature):
+        sealed(case, tmp_path, int8="never", signer=signer)
+
+
+def test_nobody_signs_where_no_key_is_lent(case, tmp_path):
+    assert sealed(case, tmp_path, int8="never")[0].signature is None

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from instar.bundle import trust
 from instar.core.codec import decode, encode
-from instar.core.errors import NoTraffic
+from instar.core.errors import IntegrityError, NoTraffic
 from instar.core.finding import Comparison, Verdict
 from instar.core.policy import StepRule
 from instar.core.records import Phase, Release
 from instar.stages.release import NotApproved, rollback
+from instar.testing.bundles import tiny_bundle
+from instar.testing.tools import FakeSigner
 from instar.testing.traffic import Behaviour
 
 OLD, NEW = "model_v20260101_0000", "model_v20260102_0000"
@@ -308,3 +311,42 @@ def test_release_of_an_equal_candidate_is_rarely_rolled_back(stage: Make) -> Non
         now = stage(new=bad, old=bad, seed=seed, errors=0.05, quality_margin=0.1).run(each=400)
         wrong += now.phase is Phase.ROLLED_BACK
     assert wrong <= 4  # 5 % of 40 are 2; more than 4 happen once in twenty
+
+
+# Whose candidate it is.
+
+
+def signed_candidate(scene: Any, signer: FakeSigner) -> None:
+    artifacts = scene.tools.artifacts
+    manifest = tiny_bundle(artifacts, NEW)
+    signature = trust.sign(artifacts, manifest, signer)
+    scene.candidate = replace(scene.candidate, manifest=manifest, signature=signature)
+    scene.approval = replace(scene.approval, bundle=manifest)
+
+
+def test_signed_candidate_begins_and_the_route_names_its_signature(stage: Make) -> None:
+    scene = stage()
+    signer = FakeSigner(5)
+    signed_candidate(scene, signer)
+    scene.tools = replace(scene.tools, signer=signer)
+    assert scene.tick().phase is Phase.STEP
+    assert scene.traffic.route().signatures[NEW] == scene.candidate.signature
+    scene.run()
+    assert dict(scene.traffic.route().signatures) == {NEW: scene.candidate.signature}
+
+
+@pytest.mark.parametrize("how", ["unsigned", "by another key", "no key here", "damaged"])
+def test_candidate_that_nobody_trusted_signed_gets_no_traffic(stage: Make, how: str) -> None:
+    scene = stage()
+    signed_candidate(scene, FakeSigner(5))
+    signer = FakeSigner(6 if how == "by another key" else 5)
+    scene.tools = replace(scene.tools, signer=None if how == "no key here" else signer)
+    if how == "unsigned":
+        scene.candidate = replace(scene.candidate, signature=None)
+    if how == "damaged":
+        kept = scene.tools.artifacts.kept
+        del kept[max(kept, key=lambda digest: len(kept[digest]))]
+    before = list(scene.traffic.moves)
+    with pytest.raises(IntegrityError):
+        scene.tick()
+    assert scene.traffic.moves == before

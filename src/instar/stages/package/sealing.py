@@ -10,6 +10,7 @@ import polars as pl
 from torch import nn
 
 from instar.bundle import format as files
+from instar.bundle import trust
 from instar.bundle.format import Contents
 from instar.core.data import Preprocessing, Schema, Task
 from instar.core.finding import Finding, worst
@@ -71,6 +72,7 @@ def seal(
         the network.
     Raises:
         InputError: the network does not export, or there are no rows to measure on.
+        IntegrityError: the key that signs here is not to be used, or not trusted here.
     """
     tools.progress("package", 0, 3, "export")
     network = export(module, preprocessing.inputs(task.outputs), policy.opset)
@@ -88,6 +90,11 @@ def seal(
     manifest, sealed = files.write(
         tools.artifacts, version, served.contents, {**served.graphs, "card.md": card.encode()}
     )
+    signature = None
+    if tools.signer:
+        signature = trust.sign(tools.artifacts, manifest, tools.signer)
+        # What the store gives back decides, and that the key is one which this workspace trusts.
+        trust.verify(tools.artifacts, manifest, signature, tools.signer.trusted)
     return Bundle(
         version=version,
         manifest=manifest,
@@ -96,6 +103,7 @@ def seal(
         precision=served.contents.precision,
         verdict=worst(served.findings),
         findings=served.findings,
+        signature=signature,
     )
 
 

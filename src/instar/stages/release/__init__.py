@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from instar.bundle import trust
 from instar.core.codec import encode
 from instar.core.digest import digest_json
 from instar.core.errors import BackendError, IntegrityError, NoTraffic
@@ -84,6 +85,7 @@ def release(
 
     Raises:
         NotApproved: the approval is not of this bundle, validation and policy, digest by digest.
+        IntegrityError: the bundle is damaged, or no trusted key signed it.
         NoTraffic: `tools` lends no gateway.
     """
     if approval.verdict is not Verdict.PASS:
@@ -100,6 +102,9 @@ def release(
         raise NotApproved(bundle.version, "one that has expired")
     if tools.traffic is None:
         raise NoTraffic
+    if last is None:
+        keys = tools.signer.trusted if tools.signer else ()
+        trust.verify(tools.artifacts, bundle.manifest, bundle.signature, keys)
     if last is not None and last.phase in ENDED:
         return last
     steps = STRATEGIES[policy.strategy](policy)

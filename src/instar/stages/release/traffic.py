@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from instar.core.records import Bundle, ModelVersion
@@ -19,7 +20,9 @@ def rollback(traffic: Traffic, champion: ModelVersion) -> float:
         BackendError: nobody says that the traffic has moved. The gateway moves it as soon as it
             sees the route, so calling again is all there is to do.
     """
-    return traffic.move(traffic.route().home(champion.name, champion.bundle.manifest))
+    return traffic.move(
+        traffic.route().home(champion.name, champion.bundle.manifest, champion.bundle.signature)
+    )
 
 
 def begin(traffic: Traffic, champion: ModelVersion, candidate: Bundle) -> float:
@@ -43,6 +46,7 @@ def begin(traffic: Traffic, champion: ModelVersion, candidate: Bundle) -> float:
             champion=champion.name,
             salt=candidate.version,
             warm=(candidate.version, *kept),
+            signatures={**_kept(route, kept), **_signatures(champion, candidate)},
         )
     )
     return rollback(traffic, champion)
@@ -59,6 +63,7 @@ def share(traffic: Traffic, champion: ModelVersion, candidate: Bundle, part: flo
         manifests={**route.manifests, **_manifests(champion, candidate)},
         champion=champion.name,
         warm=tuple(dict.fromkeys((candidate.version, champion.name, *route.warm))),
+        signatures={**route.signatures, **_signatures(champion, candidate)},
     )
     traffic.move(moved)
     return moved
@@ -74,6 +79,7 @@ def finish(traffic: Traffic, champion: ModelVersion, candidate: Bundle) -> Route
         manifests=_manifests(champion, candidate),
         champion=candidate.version,
         warm=(champion.name,),
+        signatures=_signatures(champion, candidate),
     )
     traffic.move(moved)
     return moved
@@ -81,3 +87,12 @@ def finish(traffic: Traffic, champion: ModelVersion, candidate: Bundle) -> Route
 
 def _manifests(champion: ModelVersion, candidate: Bundle) -> dict[str, str]:
     return {champion.name: champion.bundle.manifest, candidate.version: candidate.manifest}
+
+
+def _signatures(champion: ModelVersion, candidate: Bundle) -> dict[str, str]:
+    both = {champion.name: champion.bundle.signature, candidate.version: candidate.signature}
+    return {name: signature for name, signature in both.items() if signature}
+
+
+def _kept(route: Route, names: Iterable[str]) -> dict[str, str]:
+    return {name: route.signatures[name] for name in names if name in route.signatures}
