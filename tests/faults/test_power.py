@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,14 +35,6 @@ from instar.testing.disks import ShadowDisk
 A, B = b"weights" * 10, b"graph" * 300_000  # the second is more than one write
 ROUTE = Route("m", 1, {"old": 1.0}, {"old": "sha256:0"}, "old")
 SEEDS = range(6)
-
-
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    """A folder in memory, where there is one: thousands of folders are made and removed in it."""
-    place = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=place if place.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 class Unsynced(Disk):

@@ -136,23 +136,19 @@ class DirectoryArtifacts:
         torn: Callable[[str], InputError | IntegrityError],
     ) -> None:
         name = self._name(digest)
-        folder = name.rpartition("/")[0]
-        self._folder.make(folder)
         if self._holds(digest):
             # Whoever named it may have died before the name was durable.
+            folder = name.rpartition("/")[0]
+            self._folder.make(folder)
             self._folder.sync(folder)
             return
-        new = self._folder.write(folder, source())
-        # What the disk gives back decides, not what was handed to it.
-        got = ""
-        try:
-            got = _digest(self._folder.chunks(new))
-        finally:
-            if got != digest:
-                self._folder.discard(new)
-        if got != digest:
-            raise torn(got)
-        self._folder.settle(new, name)
+
+        def proof(found: Iterable[bytes]) -> None:
+            # What the disk gives back decides, not what was handed to it.
+            if (got := _digest(found)) != digest:
+                raise torn(got)
+
+        self._folder.keep(name, source(), proof=proof)
 
     def _holds(self, digest: str) -> bool:
         """Tell whether the artifact is there and right; a damaged one is written anew."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -79,25 +79,24 @@ class FailingCalls:
     """Fail SQLite's file operation number `at` (from 1; 0: none), once or from there on.
 
     Args:
-        error: What SQLite is told, for each call: `xWrite`, `xSync`, `xTruncate`, `xDelete`,
-            `xOpen`. A call that it lacks is not counted.
+        code: What SQLite is told: `apsw.SQLITE_FULL`.
     """
 
     def __init__(
         self,
         at: int,
-        error: Callable[[str], Exception] = apsw.IOError,
+        code: int = apsw.SQLITE_IOERR,
         *,
         lasting: bool = False,
     ) -> None:
-        self.at, self.error, self.lasting = at, error, lasting
+        self.at, self.code, self.lasting = at, code, lasting
         self.seen: list[str] = []
 
     def passed(self, call: str) -> None:
         self.seen.append(call)
         count = len(self.seen)
         if self.at and (count == self.at or (self.lasting and count > self.at)):
-            raise self.error(call)
+            raise apsw.exception_for(self.code)
 
 
 class _FailingFile(apsw.VFSFile):
