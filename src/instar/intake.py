@@ -245,7 +245,9 @@ def read_preprocessing(path: Path, schema: Schema) -> Preprocessing:
         how = decode(Preprocessing, json.loads(path.read_text("utf-8")))
     except InstarError as error:
         raise BadPreprocessing(path.name, f"{error.got} in place of {error.wanted}") from error
-    except (ValueError, OSError) as error:
+    except OSError as error:  # its own text tells the whole path
+        raise BadPreprocessing(path.name, error.strerror or "unreadable") from error
+    except (ValueError, RecursionError) as error:
         raise BadPreprocessing(path.name, str(error)) from error
     if problem := next(_problems(how, schema), None):
         raise BadPreprocessing(path.name, problem)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from instar.bundle.errors import BrokenBundle, NewerBundle
 from instar.core import codec, digest
 from instar.core.data import Preprocessing, Schema, Task
+from instar.core.names import is_name
 from instar.core.records import File
 from instar.core.tools import Artifacts
 
@@ -76,6 +77,10 @@ def read(artifacts: Artifacts, manifest: str) -> tuple[Manifest, Contents, bytes
         NewerBundle: the bundle's format is not this one.
     """
     sealed = codec.decode(Manifest, _json("manifest.json", artifacts.read(manifest), manifest))
+    names = [file.name for file in sealed.files]
+    for name in names:
+        if not is_name(name) or names.count(name) > 1:
+            raise BrokenBundle(ascii(name), "a name that is none of a file, or is there twice")
     files = {file.name: _verified(artifacts, file) for file in sealed.files}
     about = sealed.file(CONTENTS)
     contents = codec.decode(Contents, _json(CONTENTS, files[CONTENTS], about.digest))

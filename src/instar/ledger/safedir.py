@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from instar.core.errors import InputError, IntegrityError
+from instar.core.names import is_plain
 from instar.ledger import files
-from instar.ledger.beneath import is_plain
 from instar.ledger.files import UnsafeFile
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
@@ -79,6 +79,7 @@ class SafeDir:
         self._mode = mode  # of folders that are made
         self._opening = threading.Lock()
         self._held: int | None = None
+        self._durable = False  # whether the root's own name was forced to the disk
 
     # Reading.
 
@@ -157,8 +158,11 @@ class SafeDir:
         if folder != ".":
             _check(folder)
         with _made(folder):
-            if self._held is None:
+            if self._held is not None:
+                self._root()  # one that was taken away is not made again
+            if not self._durable:
                 files.folder(self.root)
+                self._durable = True
             here, parts = ".", [] if folder == "." else folder.split("/")
             for part in parts:
                 with self._at(here) as at:
