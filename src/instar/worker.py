@@ -35,6 +35,7 @@ from instar.core.records import ModelVersion, Phase, Release, Watch
 from instar.core.tools import Route, Tools
 from instar.core.update import Update, replay
 from instar.engines import ENGINES
+from instar.ledger import ready
 from instar.ledger.journal import Busy, Journal
 from instar.ledger.safedir import SafeDir
 from instar.ledger.stores import begun, open_artifacts, open_journal
@@ -289,6 +290,8 @@ def alone(work: Work) -> ModelVersion:
 def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]:
     """Ask for an update and carry it as far as verdicts and people allow."""
     champion = alone(work)
+    weights = max((file.size for file in champion.bundle.files), default=0)
+    ready.room(work.home, ready.estimate(_bytes(source), weights))
     found = intake.ask(work.project, champion, source, work.tools, Path(source).name)
     with work.lease() as epoch:
         if alone(work) != champion:  # reading takes its time, and others did not wait for it
@@ -316,6 +319,15 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
         )
         carry(work, name, epoch, until="approve")
     return {"update": name}
+
+
+def _bytes(source: str) -> int:
+    """Add up what lies under a name: a file, a folder, or a pattern's files; 0 where nothing."""
+    path = Path(source)
+    anchor = Path(path.anchor)
+    there = [path] if path.exists() else anchor.glob(str(path.relative_to(anchor)))
+    within = (found for one in there for found in (one.rglob("*") if one.is_dir() else [one]))
+    return sum(found.stat().st_size for found in within if found.is_file())
 
 
 def resume(work: Work, *, update: str) -> dict[str, Any]:
@@ -434,6 +446,8 @@ def main() -> None:
                 project=root,
             )
             work = Work(root, project, tools, task["by"])
+            if kept or task["do"] == "adopt":
+                ready.writable(work.home)
             tell(result=TASKS[task["do"]](work, **task["args"]))
         except InstarError as error:
             family = next(name for name, base in FAMILIES if isinstance(error, base))

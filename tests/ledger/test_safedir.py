@@ -123,7 +123,8 @@ def test_what_is_no_plain_file_is_refused_at_once(
         with pytest.raises(UnsafeFile) as caught:
             ask("deep/er/file")
         assert str(root) not in str(caught.value)
-    assert not place.holds("deep/er/file")
+    with pytest.raises(UnsafeFile):
+        place.holds("deep/er/file")
     assert outside.read_bytes() == b"secret"
     assert open_handles() <= before
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from instar.core.digest import PREFIX, digest_bytes, is_digest, short
 from instar.core.errors import InputError, IntegrityError
 from instar.ledger import files
+from instar.ledger.files import UnsafeFile
 from instar.ledger.safedir import SafeDir
 
 
@@ -114,7 +115,10 @@ class DirectoryArtifacts:
         return self._root / self._name(digest)
 
     def __contains__(self, digest: str) -> bool:
-        return is_digest(digest) and self._folder.holds(self._name(digest))
+        try:
+            return is_digest(digest) and self._folder.holds(self._name(digest))
+        except UnsafeFile:  # what was planted in its place is not the artifact
+            return False
 
     def _name(self, digest: str) -> str:
         """Say where below the root an artifact lies."""
@@ -154,5 +158,5 @@ class DirectoryArtifacts:
         """Tell whether the artifact is there and right; a damaged one is written anew."""
         try:
             return _digest(self._chunks(digest)) == digest
-        except MissingArtifact:
+        except (MissingArtifact, UnsafeFile):
             return False
