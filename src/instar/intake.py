@@ -288,6 +288,8 @@ def read_preprocessing(path: Path, schema: Schema) -> Preprocessing:
         how = decode(Preprocessing, json.loads(text, object_pairs_hook=_once))
     except InstarError as error:
         raise BadPreprocessing(path.name, f"{error.got} in place of {error.wanted}") from error
+    except OSError as error:  # its own text tells the whole path
+        raise BadPreprocessing(path.name, error.strerror or "unreadable") from error
     except RecursionError as error:
         raise BadPreprocessing(path.name, "lists in lists without end") from error
     except ValueError as error:

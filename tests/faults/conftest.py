@@ -1,9 +1,14 @@
-"""What the crashes came to, said at the end of the run."""
+"""What the crashes came to, said at the end of the run; and a folder in memory."""
 
 from __future__ import annotations
 
+import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -19,3 +24,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             f"crashes with the journal in {store}: {single} points, {pairs} pairs, "
             f"{violations} violations"
         )
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory, where there is one: thousands of folders are made and removed in it."""
+    place = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=place if place.is_dir() else None) as folder:
+        yield Path(folder)

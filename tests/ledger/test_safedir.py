@@ -81,7 +81,7 @@ NAMES += ("~", "a b", "a\\b", "é", "x" * 256, "\u202efile", "a/./b", "-\x1b[2J"
 @pytest.mark.parametrize("name", NAMES)
 def test_name_that_could_mean_another_place_is_refused(place: SafeDir, name: str) -> None:
     asks = (place.read, place.open, place.holds, place.remove, lambda n: place.keep(n, [b""]))
-    for ask in (*asks, lambda n: place.append(n, b""), lambda n: place.settle("deep/er/file", n)):
+    for ask in (*asks, lambda n: place.append(n, b""), lambda n: place.rename("deep/er/file", n)):
         with pytest.raises(UnsafeName):
             ask(name)
     assert place.read("deep/er/file") == b"inside"
@@ -123,7 +123,8 @@ def test_what_is_no_plain_file_is_refused_at_once(
         with pytest.raises(UnsafeFile) as caught:
             ask("deep/er/file")
         assert str(root) not in str(caught.value)
-    assert not place.holds("deep/er/file")
+    with pytest.raises(UnsafeFile):
+        place.holds("deep/er/file")
     assert outside.read_bytes() == b"secret"
     assert open_handles() <= before
 

@@ -22,6 +22,7 @@ from instar.bundle.errors import BrokenBundle, NewerBundle
 from instar.bundle.signature import safe
 from instar.core import codec, digest
 from instar.core.data import Preprocessing, Schema, Task
+from instar.core.names import is_name
 from instar.core.records import File
 from instar.core.tools import Artifacts
 
@@ -94,7 +95,7 @@ def _plain(sealed: Manifest) -> None:
     if not isinstance(sealed.version, str):
         raise BrokenBundle(MANIFEST, "a version that is no text")
     for file in sealed.files:
-        if not (isinstance(file.name, str) and safe(file.name)) or "/" in file.name:
+        if not (is_name(file.name) and safe(file.name)):
             raise BrokenBundle(MANIFEST, "a name that leads out of the bundle")
         if not (isinstance(file.digest, str) and digest.is_digest(file.digest)):
             raise BrokenBundle(MANIFEST, "a digest that is none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -240,6 +241,8 @@ def report(
     page = workspace(root).report(update)
     file = out or Path(f"{update}.html")
     try:
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise FileExistsError(errno.EEXIST, "something else than a file is there")
         file.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(

@@ -48,13 +48,15 @@ def digest_json(value: Any) -> str:
     return digest_bytes(canonical(value))
 
 
-def is_digest(text: str) -> bool:
+def is_digest(text: object) -> bool:
     """Tell whether a text has the form of a digest.
 
     Example:
         >>> is_digest("sha256:" + "0" * 64), is_digest("sha256:../etc")
         (True, False)
     """
+    if not isinstance(text, str):  # a record that somebody else wrote may hold anything
+        return False
     tail = text.removeprefix(PREFIX)
     return text.startswith(PREFIX) and len(tail) == 64 and set(tail) <= set("0123456789abcdef")
 

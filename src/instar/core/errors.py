@@ -47,8 +47,18 @@ class InstarError(Exception):
     code: ClassVar[str] = "instar"
 
     def __init__(self, wanted: str, got: str, todo: str) -> None:
-        self.wanted, self.got, self.todo = wanted, got, todo
-        super().__init__(" ".join(f"wanted {wanted}; got {got}; {todo}".split()))
+        self.wanted, self.got, self.todo = map(_shown, (wanted, got, todo))
+        super().__init__(f"wanted {self.wanted}; got {self.got}; {self.todo}")
+
+
+_LONGEST = 1000  # characters of one part of a message
+
+
+def _shown(part: str) -> str:
+    """Write a part of a message on one line: what came from outside neither hides nor acts."""
+    line = " ".join(part.split())
+    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 class PolicyError(InstarError):

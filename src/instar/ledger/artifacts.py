@@ -16,6 +16,7 @@ from instar.core.crash import crashpoint
 from instar.core.digest import PREFIX, digest_bytes, is_digest, short
 from instar.core.errors import InputError, IntegrityError
 from instar.ledger import files
+from instar.ledger.files import UnsafeFile
 from instar.ledger.safedir import SafeDir
 
 _PAIR = re.compile(r"[0-9a-f]{2}")
@@ -132,7 +133,10 @@ class DirectoryArtifacts:
         return self._place(digest)
 
     def __contains__(self, digest: str) -> bool:
-        return is_digest(digest) and self._folder.holds(self._name(digest))
+        try:
+            return is_digest(digest) and self._folder.holds(self._name(digest))
+        except UnsafeFile:  # what was planted in its place is not the artifact
+            return False
 
     def _place(self, digest: str) -> Path:
         return self._root / self._name(digest)
@@ -158,29 +162,25 @@ class DirectoryArtifacts:
     ) -> None:
         name = self._name(digest)
         folder = name.rpartition("/")[0]
+
+        def proof(found: Iterable[bytes]) -> None:
+            # What the disk gives back decides, not what was handed to it.
+            if (got := _digest(found)) != digest:
+                raise torn(got)
+
         self._folder.make(folder)
         with self.shared():
             if self._holds(digest) and self._folder.renew(name):
                 # Whoever named it may have died before the name was durable.
                 self._folder.sync(folder)
                 return
-            new = self._folder.write(folder, source())
-            # What the disk gives back decides, not what was handed to it.
-            got = ""
-            try:
-                got = _digest(self._folder.chunks(new))
-            finally:
-                if got != digest:
-                    self._folder.discard(new)
-            if got != digest:
-                raise torn(got)
-            self._folder.settle(new, name)
+            self._folder.keep(name, source(), proof=proof)
 
     def _holds(self, digest: str) -> bool:
         """Tell whether the artifact is there and right; a damaged one is written anew."""
         try:
             return _digest(self._chunks(digest)) == digest
-        except MissingArtifact:
+        except (MissingArtifact, UnsafeFile):
             return False
 
     # For the sweep, and for a store elsewhere that keeps its copies here.

@@ -16,27 +16,17 @@ import errno
 import functools
 import os
 import platform
-import re
+
+from instar.core.names import is_plain
 
 _NUMBER = 437  # the same on x86_64 and aarch64: calls of 2019 and later share their numbers
 _MACHINES = ("x86_64", "aarch64")
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 _TRIES = 16  # the kernel says EAGAIN where somebody renames folders meanwhile
-_PART = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
 class _How(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("flags", "mode", "resolve")]
-
-
-def is_plain(name: str) -> bool:
-    """Tell whether a name can only mean a place below: plain parts between slashes.
-
-    Example:
-        >>> is_plain("ab/cd/file.json"), is_plain("../file"), is_plain("/file"), is_plain("a//b")
-        (True, False, False, False)
-    """
-    return all(_PART.fullmatch(part) and part.strip(".") != "" for part in name.split("/"))
 
 
 @functools.cache

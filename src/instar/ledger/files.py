@@ -242,7 +242,12 @@ def _blocks(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 def settle(path: Path, target: Path) -> None:
     """Give a written file its name for good: rename, then force the folder to the disk."""
-    with opened(disk().open(str(target.parent), _FOLDER)) as at:
+    try:
+        at = disk().open(str(target.parent), _FOLDER)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    with opened(at):
         settle_at(at, path.name, target.name)
 
 

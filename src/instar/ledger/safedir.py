@@ -9,13 +9,13 @@ import os
 import stat
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from instar.core.errors import InputError, IntegrityError
+from instar.core.names import is_plain
 from instar.ledger import files
-from instar.ledger.beneath import is_plain
 from instar.ledger.files import UnsafeFile
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
@@ -79,6 +79,7 @@ class SafeDir:
         self._mode = mode  # of folders that are made
         self._opening = threading.Lock()
         self._held: int | None = None
+        self._durable = False  # whether the root's own name was forced to the disk
 
     # Reading.
 
@@ -103,10 +104,10 @@ class SafeDir:
         return b"".join(self.chunks(name))
 
     def holds(self, name: str) -> bool:
-        """Tell whether there is a file of that name that `open` would take."""
+        """Tell whether there is a file of that name; raises as `open` does, but for this."""
         try:
             os.close(self._readable(name))
-        except (FileNotFoundError, UnsafeFile):
+        except FileNotFoundError:
             return False
         return True
 
@@ -120,41 +121,48 @@ class SafeDir:
 
     # Writing.
 
-    def keep(self, name: str, parts: Iterable[bytes], mode: int = 0o444) -> None:
-        """Put a file in the place of the last one of that name: whole, at once and durably."""
-        folder = _parent(name)
-        self.make(folder)
-        self.settle(self.write(folder, parts, mode), name)
+    def keep(
+        self,
+        name: str,
+        parts: Iterable[bytes],
+        mode: int = 0o444,
+        proof: Callable[[Iterator[bytes]], None] | None = None,
+    ) -> None:
+        """Put a file in the place of the last one of that name: whole, at once and durably.
 
-    def write(self, folder: str, parts: Iterable[bytes], mode: int = 0o444) -> str:
-        """Write a new file in a folder that is there; force it to the disk; return its name.
+        It is written under a name of its own, forced to the disk, read back, and only then named.
+        A failure leaves nothing; whoever tries again begins with a new file.
 
-        Nobody else knows the name: `settle` gives it another. A failed write leaves nothing.
+        Args:
+            name: Where; folders on the way are made.
+            parts: The bytes, in order.
+            mode: Rights of the file.
+            proof: Is given what the disk gives back, in chunks, and raises if it is not right.
         """
-        with _made(folder), self._at(folder) as at:
-            name = files.write_at(at, parts, mode)
-        return name if folder == "." else f"{folder}/{name}"
-
-    def settle(self, new: str, name: str) -> None:
-        """Give a file that `write` made its name for good."""
         folder, leaf = _parent(name), name.rpartition("/")[2]
-        _check(new)
         _check(name)
+        self.make(folder)
+        # One handle from beginning to end: where handles run out, the way back needs none.
         with _made(name), self._at(folder) as at:
-            files.settle_at(at, new.rpartition("/")[2], leaf)
-
-    def discard(self, new: str) -> None:
-        """Take away a file that `write` made; a second failure must not hide the first."""
-        with contextlib.suppress(OSError, MovedFolder), self._at(_parent(new)) as at:
-            files.discard(at, new.rpartition("/")[2])
+            new = files.write_at(at, parts, mode)
+            try:
+                if proof:
+                    proof(files.pieces(files.disk().beneath(at, new, _READ)))
+            except BaseException:
+                files.discard(at, new)
+                raise
+            files.settle_at(at, new, leaf)
 
     def make(self, folder: str = ".") -> None:
         """Make a folder, with those above it, each durable before the next."""
         if folder != ".":
             _check(folder)
         with _made(folder):
-            if self._held is None:
+            if self._held is not None:
+                self._root()  # one that was taken away is not made again
+            if not self._durable:
                 files.folder(self.root)
+                self._durable = True
             here, parts = ".", [] if folder == "." else folder.split("/")
             for part in parts:
                 with self._at(here) as at:

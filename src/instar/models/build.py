@@ -23,6 +23,7 @@ from instar.core.records import Network
 from instar.models.families import NETWORKS
 
 OWN = "instar_project"
+_LONGEST = 200  # characters of a module's name; a file system takes 255 for one part
 """The name under which a user's module is known while it is imported and called."""
 _IMPORT = threading.Lock()  # sys.path and sys.modules are shared by the whole process
 
@@ -115,8 +116,11 @@ def build(network: Network, inputs: InputSpec, project: Path) -> nn.Module:
 
 def _build_users(network: Network, inputs: InputSpec, project: Path) -> tuple[Any, str]:
     module_name, _, function = str(network.build).partition(":")
-    path = project.joinpath(*module_name.split(".")).with_suffix(".py")
-    if not (module_name.replace(".", "").isidentifier() and function and path.is_file()):
+    parts = module_name.split(".")
+    if not (all(map(str.isidentifier, parts)) and function and len(module_name) <= _LONGEST):
+        raise NetworkMissing(f"`{str(network.build)[:80]}`, which is no module:function")
+    path = project.joinpath(*parts).with_suffix(".py")
+    if not path.is_file():
         raise NetworkMissing(f"`{network.build}`, but no file {path.name} there")
     with _guest(project):
         code = _imported(path, f"`{network.build}`")

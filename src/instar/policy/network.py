@@ -11,6 +11,8 @@ from instar.policy.schema import ImpossibleValue, UnknownKey, WrongType
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
+_LONGEST = 200  # characters; a file system takes 255 for one name
+
 
 def network(document: Document) -> Network:
     """Read where the network comes from.
@@ -52,7 +54,7 @@ def _text(document: Document, value: dict[str, Any], name: str) -> str | None:
 
 
 def _function(document: Document, build: str, options: dict[str, Any]) -> None:
-    if not _FUNCTION.fullmatch(build):
+    if len(build) > _LONGEST or not _FUNCTION.fullmatch(build):
         origin = document.origin(("network", "build"))
         raise ImpossibleValue("network.build", "module:function", build, origin, "see the README")
     for name in options:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterator
 
 from instar.core.data import Task
+from instar.core.names import is_name
 from instar.core.policy import Policy
 from instar.policy.document import Document
 from instar.policy.schema import ImpossibleValue
 
 Mistake = tuple[str, str, object]  # key, what was wanted, what was got
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def check(model: str, task: Task, policy: Policy, document: Document) -> None:
@@ -29,7 +28,7 @@ def check(model: str, task: Task, policy: Policy, document: Document) -> None:
 
 def _name(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     # It stands in addresses and file names.
-    if not _NAME.fullmatch(model):
+    if not is_name(model):
         yield "model", "up to 64 of letters, digits, '.', '_', '-'", model
 
 

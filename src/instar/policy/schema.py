@@ -99,6 +99,7 @@ _BOUNDS = {  # pydantic's word -> what was wanted
     "less_than": "less than {lt:g}",
     "finite_number": "a finite number",
     "string_too_short": "a text that is not empty",
+    "string_unicode": "a text without half characters",
 }
 
 

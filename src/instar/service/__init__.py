@@ -19,6 +19,7 @@ from instar.core.codec import decode, encode
 from instar.core.digest import digest_json
 from instar.core.errors import InputError, PolicyError
 from instar.core.finding import Verdict
+from instar.core.names import is_name, words
 from instar.core.records import (
     PSEUDONYM,
     Approval,
@@ -32,7 +33,7 @@ from instar.core.records import (
 )
 from instar.core.update import State, Update, replay
 from instar.service.child import Tell, as_file, located, run_worker
-from instar.service.errors import NotNow, OwnUpdate, UnknownUpdate
+from instar.service.errors import NoSuchFile, NotNow, OwnUpdate, UnknownUpdate
 from instar.service.outcome import Outcome, describe
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Workspace:
         self, root: Path | str = ".", *, by: str | None = None, settings: Sequence[str] = ()
     ) -> None:
         self.root = Path(root).resolve()
-        self.by = by or os.environ.get("INSTAR_USER") or os.environ.get("USER") or "somebody"
+        who = by or os.environ.get("INSTAR_USER") or os.environ.get("USER") or "somebody"
+        self.by = words("name of a person", who, 100)
         self.settings = tuple(settings)
 
     @functools.cached_property
@@ -171,7 +173,8 @@ class Workspace:
         """
         self.champion()
         with as_file(source, self.root) as file:
-            done = self._work("update", tell, source=file, reason=reason, seed=seed)
+            why = words("reason", reason)
+            done = self._work("update", tell, source=file, reason=why, seed=seed)
         return self._stands(done)
 
     def resume(self, update: str, *, tell: Tell | None = None) -> Outcome:
@@ -247,6 +250,7 @@ class Workspace:
     def _vote(
         self, kind: VoteKind, update: str, reason: str, code: str, tell: Tell | None
     ) -> Outcome:
+        words("reason", reason)
         state = self.state(update)
         validation, bundle = state.get(Validation), state.get(Bundle)
         if state.state is not State.WAITING or validation is None or bundle is None:
@@ -289,7 +293,7 @@ class Workspace:
         """
         from instar.service.way_back import abort
 
-        abort(self, update, reason)
+        abort(self, update, words("reason", reason))
         return self.outcome(update)
 
     def rollback(self, *, reason: str) -> dict[str, Any]:
@@ -303,7 +307,7 @@ class Workspace:
         """
         from instar.service.way_back import rollback
 
-        return rollback(self, reason)
+        return rollback(self, words("reason", reason))
 
     def route(self) -> Route:
         """Return the route that is wanted: which version serves which share.
@@ -366,7 +370,8 @@ class Workspace:
         Raises:
             UnknownUpdate: the ledger does not hold it.
         """
-        entries = self.journal.entries(update=update) if self._begun else []
+        known = is_name(update) and self._begun  # what is no name never reaches the database
+        entries = self.journal.entries(update=update) if known else []
         if not entries:
             raise UnknownUpdate(update, self.update_ids() if self._begun else [])
         return replay(entries)
@@ -565,9 +570,7 @@ class Workspace:
     def _file(self, name: str) -> str:
         found = located(name, self.root)
         if not Path(found).is_file():
-            raise InputError(
-                "a file", f"{Path(name).name!r}, which does not exist", "check the name"
-            )
+            raise NoSuchFile(name)
         return found
 
     def _work(self, task: str, tell: Tell | None, **args: Any) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from instar.core.errors import (
     PolicyError,
     pathless,
 )
+from instar.core.names import words
+from instar.service.errors import NoSuchFile
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -120,13 +122,29 @@ def _follow(
 
 
 def located(name: str | Path, root: Path) -> str:
-    """Find a file, or a pattern's files, here or in the workspace; else the name stays as it is."""
+    """Find a file, or a pattern's files, here or in the workspace; else the name stays as it is.
+
+    Raises:
+        BadWords: the name holds what cannot be seen.
+        NoSuchFile: it cannot name a file, or names a pipe or a device, which would be waited for.
+    """
+    words("file name", str(name), 4096)
     if str(name).startswith(("http:", "https:", "s3:")):
         return str(name)
+    try:
+        return _found(Path(name), root)
+    except (OSError, ValueError, NotImplementedError, IndexError) as error:  # too long, bad pattern
+        raise NoSuchFile(str(name)) from error
+
+
+def _found(name: Path, root: Path) -> str:
     for place in (Path(), root):
-        if (place / name).exists():
-            return str((place / name).resolve())
-        if not Path(name).is_absolute() and any(place.glob(str(name))):
+        path = place / name
+        if path.exists():
+            if not (path.is_file() or path.is_dir()):
+                raise NoSuchFile(name.name)
+            return str(path.resolve())
+        if not name.is_absolute() and any(place.glob(str(name))):
             return str(place.resolve() / name)
     return str(name)
 

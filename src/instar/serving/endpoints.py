@@ -16,6 +16,7 @@ import msgspec
 from instar import __version__
 from instar.core.codec import encode
 from instar.core.errors import InputError, InstarError, UnknownName, pathless
+from instar.core.names import is_name
 from instar.serving import protocol
 from instar.serving.desk import Desk, Item
 from instar.serving.models import UnknownVersion
@@ -278,6 +279,8 @@ def _refuse_encoded(call: Call) -> None:
 def _asked(call: Call) -> tuple[str, int]:
     given = parse_qs(call.query)
     version, since = given.get("version", [""])[0], given.get("since", ["0"])[0]
+    if version and not is_name(version):
+        raise Malformed("the name of a version", repr(version[:80]))
     if not since.isdecimal():
         raise Malformed("a generation in since", repr(since[:20]))
     return version, int(since)

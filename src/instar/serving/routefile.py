@@ -16,7 +16,8 @@ from instar.core.crash import crashpoint
 from instar.core.digest import canonical
 from instar.core.errors import BackendError, IntegrityError
 from instar.core.tools import Route
-from instar.ledger.safedir import SafeDir
+from instar.ledger.files import UnsafeFile
+from instar.ledger.safedir import MovedFolder, SafeDir
 from instar.serving.routing import check
 
 ROUTE = "route.json"
@@ -77,11 +78,14 @@ def read(root: Path, name: str = ROUTE) -> Route | None:
 
     Raises:
         BrokenRoute: the file does not hold a route.
+        UnsafeFile, MovedFolder: something was put in its place.
     """
     try:
         return decode(Route, json.loads(folder(root).read(name)))
     except FileNotFoundError:
         return None
+    except (UnsafeFile, MovedFolder):
+        raise
     except (ValueError, IntegrityError, AttributeError) as error:
         raise BrokenRoute(name) from error
 

@@ -27,6 +27,7 @@ from instar.core.finding import Verdict
 from instar.core.policy import Policy
 from instar.core.records import ModelVersion, Phase, Release, Watch
 from instar.core.update import Update
+from instar.ledger import ready
 from instar.ledger.keys import BundleSigner
 from instar.ledger.safedir import SafeDir
 from instar.ledger.stores import begun
@@ -224,6 +225,8 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
     settled(work)
     if work.tools.signer:
         _ = work.tools.signer.public  # a key that does not open is told before hours of training
+    weights = max((file.size for file in champion.bundle.files), default=0)
+    ready.room(work.home, ready.estimate(_bytes(source), weights))
     found = intake.ask(work.project, champion, source, work.tools, Path(source).name)
     with work.lease() as epoch:
         if alone(work) != champion:  # reading takes its time, and others did not wait for it
@@ -262,6 +265,15 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
         )
         carry(work, name, epoch, until="approve")
     return {"update": name, "interrupted": work.interrupted}
+
+
+def _bytes(source: str) -> int:
+    """Add up what lies under a name: a file, a folder, or a pattern's files; 0 where nothing."""
+    path = Path(source)
+    anchor = Path(path.anchor)
+    there = [path] if path.exists() else anchor.glob(str(path.relative_to(anchor)))
+    within = (found for one in there for found in (one.rglob("*") if one.is_dir() else [one]))
+    return sum(found.stat().st_size for found in within if found.is_file())
 
 
 def resume(work: Work, *, update: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from instar.core.errors import (
 )
 from instar.core.tools import Tools
 from instar.engines import ENGINES
+from instar.ledger import ready
 from instar.ledger.keys import bundle_signer
 from instar.ledger.safedir import SafeDir
 from instar.ledger.stores import begun, open_artifacts
@@ -131,6 +132,8 @@ def main() -> None:
             )
             work = Work(root, project, tools, task["by"], lost=process.end, guard=dog.over)
             process.work = work
+            if kept or task["do"] == "adopt":
+                ready.writable(work.home)
             result = TASKS[task["do"]](work, **task["args"])
             told(work)
             signed(work)
