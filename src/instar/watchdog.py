@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_BUSY = 0.01  # share of one processor from which a silent stage counts as at work
+# Share of one processor from which a silent stage counts as at work. Renewing the lease is done
+# by the same process and takes some thousandths; a stage that computes takes a whole one.
+_BUSY = 0.05
 
 
 class Watchdog:

@@ -94,6 +94,8 @@ for order in sys.stdin:
         continue
     os.setsid()
     folder, how = Path(order["root"]), order["how"]
+    if how == "hangs":  # a lease that is renewed five times a second would look like work
+        work.LEASE_S = 15.0
     if how == "blind":  # nobody tells it that its lease is lost: only what it writes to can
         SqliteJournal.renew = lambda *_: None
     sys.stdin = io.StringIO(json.dumps(order))
