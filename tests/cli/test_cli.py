@@ -220,7 +220,7 @@ def test_interrupt_leaves_as_a_shell_expects(
 @pytest.mark.parametrize(
     ("records", "status"),
     [
-        ((), 0),
+        ((), 3),
         ((replace(line.ADMISSION, verdict=line.Verdict.FAIL),), 1),
         ((line.ADMISSION, replace(line.PLAN, strategy="keep")), 0),
         (WAITING, 3),
