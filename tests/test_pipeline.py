@@ -680,7 +680,7 @@ def test_owner_of_a_stage_is_who_the_policy_names(
     policy = replace(POLICY, run=RunPolicy(owners={"train": "dora"}))
     runner(journal, tmp_path, policy=policy).run("u0001")
     owners = {e.kind: e.work["owner"] for e in journal.entries(update="u0001") if e.work}
-    assert (owners["training"], owners["plan"]) == ("dora", "alice")
+    assert (journal.people()[owners["training"]], owners["plan"]) == ("dora", "alice")
 
 
 @pytest.mark.parametrize("now", ["x = 2", None], ids=["changed", "gone"])

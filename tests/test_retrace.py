@@ -17,7 +17,7 @@ import instar
 from instar import provenance, retrace
 from instar.core.codec import encode
 from instar.core.differences import differences
-from instar.core.digest import digest_json
+from instar.core.digest import canonical, digest_json
 from instar.core.fingerprint import fingerprint
 from instar.core.update import State
 from instar.ledger.journal import Entry, SqliteJournal
@@ -90,6 +90,15 @@ def entries(folder: Path) -> list[Entry]:
         journal.close()
 
 
+def people(folder: Path) -> dict[str, str]:
+    """Who is who behind the pseudonyms."""
+    journal = SqliteJournal(folder / ".instar" / "ledger.db")
+    try:
+        return journal.people()
+    finally:
+        journal.close()
+
+
 def artifacts(folder: Path) -> Any:
     return open_artifacts(folder / ".instar", read(folder / "instar.yaml").store)
 
@@ -128,7 +137,7 @@ def test_work_names_owner_policy_and_code(updated: Path) -> None:
     for kind, stage, owner in (("plan", "plan", "alice"), ("training", "train", "dora")):
         work = found[kind].work
         assert work is not None
-        assert (work["stage"], work["owner"]) == (stage, owner)
+        assert (work["stage"], people(updated)[work["owner"]]) == (stage, owner)
         assert work["policy"] == digest_json(encode(getattr(policy, stage)))
         assert work["code"] == provenance.code()
     request, adoption = found["request"].work, found["adoption"].work
@@ -138,6 +147,13 @@ def test_work_names_owner_policy_and_code(updated: Path) -> None:
     assert request["inputs"]["champion"] == adoption["output"]
     assert request["policy"] == found["request"].body["policy"]
     assert adoption["inputs"]["weights"] == found["adoption"].body["weights"]
+
+
+def test_work_names_people_by_their_pseudonyms_alone(updated: Path) -> None:
+    assert {"alice", "dora"} <= set(people(updated).values())
+    for entry in entries(updated):
+        said = canonical(entry.plain()).decode()
+        assert not [name for name in ("alice", "dora") if name in said]
 
 
 def test_training_carries_the_parameters_before_and_after(updated: Path) -> None:
@@ -175,7 +191,8 @@ def test_update_that_is_run_again_comes_to_the_same(folder: Path) -> None:
     new = {file.name for file in after - before}
     assert not {name for name in new if len(name) == 64}  # no artifact was added
     last = entries(folder)[-1]
-    assert (last.kind, last.actor, last.body["equal"]) == ("reproduction", "bob", True)
+    assert (last.kind, last.body["equal"]) == ("reproduction", True)
+    assert people(folder)[last.actor] == "bob"
     # It is no part of the update.
     assert instar.open(folder).state("u0001").state is State.WAITING
 

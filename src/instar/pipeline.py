@@ -309,12 +309,17 @@ class Runner:
         return work(
             stage,
             body,
-            owner=self.policy.run.owners.get(stage, request.by),
+            owner=self._owner(stage, request),
             inputs={name: digest_json(bodies.get(hint)) for name, hint in needs.items()},
             policy=digest_json(encode(getattr(self.policy, stage))),
             code=provenance.code(),
             attempt=attempt,
         )
+
+    def _owner(self, stage: str, request: Request) -> str:
+        """Say who answers for a stage, under their pseudonym."""
+        named = self.policy.run.owners.get(stage)
+        return self.journal.person(named) if named else request.by
 
     def _own_code(self, stage: Stage, request: Request) -> None:
         """See that the function of the network is the one that the update was asked for with."""

@@ -150,7 +150,7 @@ def adopt(
             work=made_by(
                 "adopt",
                 body,
-                owner=work.by,
+                owner=work.actor,
                 inputs={**given, "holdout": made.holdout[0].digest},
                 policy=work.project.digest,
                 code=provenance.code(),
@@ -257,7 +257,7 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
             work=made_by(
                 "request",
                 body,
-                owner=work.by,
+                owner=work.actor,
                 inputs={"champion": digest_json(known.body), "fresh": found.fresh.digest},
                 policy=policy,
                 code=provenance.code(),
@@ -320,7 +320,7 @@ def look(work: Work) -> dict[str, Any]:
 
 def reproduce(work: Work, *, update: str) -> dict[str, Any]:
     """Run an update again, and hold what comes out against the record."""
-    return retrace.reproduce(work.journal, update, work.tools, by=work.by)
+    return retrace.reproduce(work.journal, update, work.tools, by=work.actor)
 
 
 def changes(work: Work, *, before: str, after: str) -> dict[str, Any]:
