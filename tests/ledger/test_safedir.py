@@ -143,6 +143,14 @@ def test_link_on_the_way_is_refused(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_link_on_the_way_is_refused_even_where_it_stays_below(place: SafeDir, root: Path) -> None:
+    (root / "alias").symlink_to("deep")
+    (root / "deep/alias").symlink_to("../deep/er")
+    for name in ("alias/er/file", "deep/alias/file"):
+        with pytest.raises(UnsafeFile):
+            place.read(name)
+
+
 def test_kept_file_replaces_a_link_and_not_what_it_names(
     place: SafeDir, root: Path, outside: Path
 ) -> None:
