@@ -11,7 +11,7 @@ from instar.core.digest import digest_json, short
 from instar.core.errors import InputError
 from instar.core.records import Approval, ModelVersion, Plan, Request, Training, Validation
 from instar.core.update import KINDS, replay
-from instar.service import words
+from instar.service import sentences
 from instar.service.dates import in_order, moment, written
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def about(entry: Entry, holders: Mapping[str, int]) -> dict[str, Any]:
         "output": made.get("output"),
         "policy": made.get("policy"),
         "code": made.get("code"),
-        "says": words.sentences(entry.kind, entry.body),
+        "says": sentences.sentences(entry.kind, entry.body),
         "findings": list(entry.body.get("findings", ())),
         "prev": entry.prev,
         "hash": entry.hash,
@@ -225,7 +225,7 @@ def _why(version: ModelVersion, made: Entry, own: Sequence[Entry]) -> Iterator[S
     if made.kind == "adoption":
         yield made.seq, f"{version.name} was taken over by {made.actor}, {written(made.at)}"
         for part in version.train:
-            yield made.seq, f"it had learnt from {words.data(part)}"
+            yield made.seq, f"it had learnt from {sentences.data(part)}"
         return
     yield made.seq, f"{version.name} was promoted by {made.actor}, {written(made.at)}"
     for entry in own:
@@ -238,16 +238,16 @@ def _grounds(record: Any) -> Iterator[str]:
     match record:
         case Request():
             yield f"{record.update} was asked for by {record.by}: {record.reason}"
-            yield f"with the fresh data {words.data(record.fresh)}"
+            yield f"with the fresh data {sentences.data(record.fresh)}"
             yield f"under the policy {short(record.policy)}, against {record.champion}"
         case Plan():
             yield f"planned as {record.strategy}: {record.reason}"
         case Training():
-            yield f"trained for {len(record.history)} epochs; {words.judged(record.findings)}"
+            yield f"trained for {len(record.history)} epochs; {sentences.judged(record.findings)}"
         case Validation():
-            yield f"validated: {words.judged(record.findings)}"
-            yield f"champion -> candidate: {words.metrics(record.champion, record.candidate)}"
+            yield f"validated: {sentences.judged(record.findings)}"
+            yield f"champion -> candidate: {sentences.metrics(record.champion, record.candidate)}"
         case Approval() if not record.waiting_for:
-            yield from (words.vote(vote) for vote in record.votes)
+            yield from (sentences.vote(vote) for vote in record.votes)
         case _ if hasattr(record, "phase"):
             yield f"released: {record.phase.value}, {record.reason}"
