@@ -239,10 +239,13 @@ def doubling() -> bytes:
 
 
 def nested(depth: int) -> Any:
-    inner = [node("Identity", "x", out="r")] if depth == 0 else [nested(depth - 1)]
-    body = helper.make_graph(inner, "b", [], [helper.make_tensor_value_info("r", FLOAT, None)])
+    """Put a graph in a graph; the other branch is flat, or they would double at each depth."""
+    result = [helper.make_tensor_value_info("r", FLOAT, None)]
+    flat = [node("Identity", "x", out="r")]
+    deep = helper.make_graph([nested(depth - 1)] if depth else flat, "b", [], result)
     out = "y" if depth == 20 else "r"
-    return helper.make_node("If", ["c"], [out], then_branch=body, else_branch=body)
+    other = helper.make_graph(flat, "o", [], result)
+    return helper.make_node("If", ["c"], [out], then_branch=deep, else_branch=other)
 
 
 def loop(rounds: int) -> bytes:
