@@ -37,6 +37,7 @@ CONSTANTS = {
 # The user's own files, named on the command line, read or written as they are.
 USERS = {
     "cli/__init__.py": "`report --out`",
+    "cli/audit.py": "`audit prove --out`",
     "cli/demo.py": "the demo's folder",
     "cli/options.py": "`--root`",
     "data/read.py": "data sources",
@@ -46,8 +47,10 @@ USERS = {
     "demo/acts.py": "the demo's folder",
     "demo/stage.py": "the demo's folder",
     "intake.py": "weights, preprocessing and network of an adoption",
+    "ledger/witnesses/folder.py": "a folder that the policy names",
     "policy/document.py": "instar.yaml",
     "policy/template.py": "instar.yaml",
+    "service/audit.py": "the folder of an export",
     "testing/tools.py": "folders of a test",
     "testing/disks.py": "folders of a test",
     "testing/vfs.py": "folders of a test",
