@@ -399,7 +399,6 @@ def workspace(tmp_path: Path) -> Path:
 
 SAID = {
     "adopt a pickle": ("w.safetensors", PICKLES["torch zip"], ("adopt", "w.safetensors")),
-    "adopt an overlap": ("w.safetensors", SAFETENSORS["overlap"], ("adopt", "w.safetensors")),
     "adopt a huge graph": ("w.onnx", ONNX["expanded"][0], ("adopt", "w.onnx")),
     "import a pickle": ("g.onnx", PICKLES["torch zip"], ("import", "g.onnx", "out")),
     "import a huge graph": ("g.onnx", ONNX["doubled forty times"][0], ("import", "g.onnx", "out")),

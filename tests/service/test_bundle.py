@@ -71,7 +71,7 @@ def test_signing_signs_what_serves_and_the_way_back(house: House) -> None:
     assert house.space.champion().bundle.signature == done["signed"][line.OLD]
     entries = house.journal.entries(kind="signature")
     assert {e.body["version"]: e.body["signature"] for e in entries} == done["signed"]
-    assert {e.actor for e in entries} == {"ana"}
+    assert {e.actor for e in entries} == {house.journal.person("ana")}
     models = house.gateway()
     assert models.refusal is None
     assert models.shelf is not None

@@ -139,6 +139,6 @@ def _signed(space: Workspace, made: ModelVersion, signer: BundleSigner) -> str:
         },
         update=made.update,
         model=space.project.model,
-        actor=space.by,
+        actor=space.actor,
     )
     return signature
