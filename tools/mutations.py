@@ -34,6 +34,7 @@ LATE = 124
 STORE = "tests/ledger/test_artifacts.py"
 FOLDER = "tests/ledger/test_safedir.py"
 SQLITE = "tests/ledger/test_sqlite.py"
+SWEEP = "tests/ledger/test_sweep.py"
 AUDIT = "tests/faults/test_audit.py"
 NOTES = "tests/ledger/test_checkpoints.py"
 VOTES = "tests/stages/approve/test_approve.py"
@@ -90,19 +91,20 @@ MUTATIONS = (
         STORE,
     ),
     of(
-        "rename only after the bytes are on the disk",
-        "ledger/artifacts.py",
-        "            new = self._folder.write(folder, source())\n",
-        "            new = self._folder.write(folder, source())\n"
-        "            self._folder.settle(new, name)\n"
-        "            new = name\n",
+        "name only after the bytes were read back",
+        "ledger/safedir.py",
+        "            new = files.write_at(at, parts, mode)\n            try:",
+        "            new = files.write_at(at, parts, mode)\n"
+        "            files.settle_at(at, new, leaf)\n"
+        "            new = leaf\n"
+        "            try:",
         STORE,
     ),
     of(
         "hash of what the disk gives back",
         "ledger/artifacts.py",
-        "                got = _digest(self._folder.chunks(new))\n",
-        "                got = digest\n",
+        "if (got := _digest(found)) != digest:",
+        'if (got := digest) == "":',
         STORE,
     ),
     of(
@@ -164,6 +166,49 @@ MUTATIONS = (
         STORE,
     ),
     of("being alone", "ledger/safedir.py", "fcntl.flock(handle, fcntl.LOCK_EX)", "pass", FOLDER),
+    of(
+        "condition on an object in S3",
+        "ledger/s3.py",
+        'condition = {"IfNoneMatch": "*"}',
+        "condition: dict[str, str] = {}",
+        "tests/faults/test_s3.py",
+        "tests/ledger/test_s3.py",
+    ),
+    of(
+        "read-back of an object in S3",
+        "ledger/s3.py",
+        '        if self._differs(digest):\n            raise S3Torn(digest, "others from S3")\n',
+        "",
+        "tests/faults/test_s3.py",
+    ),
+    of(
+        "versions that are held, in a collection",
+        "ledger/sweep.py",
+        "        stay = [*made[-keep:], *journal.held(boot, model)]\n",
+        "        stay = [*made[-keep:]]\n",
+        SWEEP,
+    ),
+    of(
+        "last versions, in a collection",
+        "ledger/sweep.py",
+        "        stay = [*made[-keep:], *journal",
+        "        stay = [*journal",
+        SWEEP,
+    ),
+    of(
+        "open updates, in a collection",
+        "ledger/sweep.py",
+        "    roots = [*opened, *_ver",
+        "    roots = [*_ver",
+        SWEEP,
+    ),
+    of(
+        "young artifacts, in a collection",
+        "ledger/sweep.py",
+        "before = min(now - grace_s, marked.since)",
+        "before = math.inf",
+        SWEEP,
+    ),
     # The ledger: one order, one champion, one writer.
     of(
         "epoch fence in append and promote",
@@ -389,6 +434,34 @@ MUTATIONS = (
         "if digest.digest_bytes(data) != wanted:",
         "if False:",
         BUNDLE,
+    ),
+    of(
+        "signature of a bundle",
+        "bundle/signature.py",
+        "        key.verify(sig, _encoding(payload), ECDSA(sized[key.key_size]))\n",
+        "        pass\n",
+        "tests/bundle/test_signature.py",
+    ),
+    of(
+        "signature asked for at load",
+        "bundle/runtime.py",
+        "        trust.check(artifacts, manifest, sealed, signature, keys)\n",
+        "",
+        "tests/bundle/test_trust.py",
+    ),
+    of(
+        "signature asked for before a promotion",
+        "pipeline.py",
+        "        trust.verify(self.tools.artifacts, bundle.manifest, bundle.signature, keys)\n",
+        "",
+        RUNNER,
+    ),
+    of(
+        "file that nobody signed",
+        "bundle/signature.py",
+        '            raise SignatureMismatch(name, "which was not signed")\n',
+        "            continue\n",
+        "tests/bundle/test_signature.py",
     ),
     of(
         "hash of a training checkpoint",

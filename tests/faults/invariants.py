@@ -17,7 +17,9 @@ from tests.faults.journey import House
 
 OPEN = ("running", "waiting", "releasing")
 ENDS = ("refused", "kept", "rejected", "failed", "withdrawn", "promoted", "rolled back")
-NAMES = ("weights", "manifest", "digest")  # fields that name an artifact
+# Fields that name an artifact; `digest` does where it stands beside a size or a number of rows.
+NAMES = frozenset(("weights", "manifest", "quarantine", "replay_logits"))
+BESIDE = frozenset(("rows", "size"))
 
 
 def broken(house: House) -> list[str]:
@@ -93,8 +95,9 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def named(body: Any) -> Iterator[str]:
     """Find the digests by which a record names artifacts, wherever they stand."""
     if isinstance(body, Mapping):
+        names = NAMES | ({"digest"} if body.keys() & BESIDE else set())
         for key, value in body.items():
-            if key in NAMES and isinstance(value, str) and value.startswith("sha256:"):
+            if key in names and isinstance(value, str) and value.startswith("sha256:"):
                 yield value
             else:
                 yield from named(value)
@@ -112,7 +115,7 @@ def _artifacts(house: House, entries: Sequence[Mapping[str, Any]]) -> Iterator[s
                 yield f"an artifact is not what its name says: {file.name[:12]}"
             whole.add(file.name)
     for entry in entries:
-        policy = {"digest": entry["body"]["policy"]} if entry["kind"] == "request" else {}
+        policy = {"manifest": entry["body"]["policy"]} if entry["kind"] == "request" else {}
         for digest in named([entry["body"], policy]):
             if digest.removeprefix("sha256:") not in whole:
                 yield f"entry {entry['seq']} ({entry['kind']}) names what is not there: {digest}"
