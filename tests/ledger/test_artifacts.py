@@ -83,10 +83,10 @@ def test_put_forces_file_then_name_to_the_disk(artifacts: DirectoryArtifacts, ro
             seen.append("folder" if target(handle).is_dir() else "file")
             super().fsync(handle)
 
-        def rename(self, old: str, new: str, at: int) -> None:
+        def rename(self, old: str, new: str, at: int, to: int | None = None) -> None:
             assert target(at) / new == place(root, digest)
             seen.append("rename")
-            super().rename(old, new, at)
+            super().rename(old, new, at, to)
 
     with files.using(Noting()):
         artifacts.put(b"abc")

@@ -83,9 +83,9 @@ class Disk:
         """Force a file's bytes, or a folder's names, to the disk."""
         os.fsync(handle)
 
-    def rename(self, old: str, new: str, at: int) -> None:
-        """Give a file another name in its folder, in place of whatever has it."""
-        os.rename(old, new, src_dir_fd=at, dst_dir_fd=at)
+    def rename(self, old: str, new: str, at: int, to: int | None = None) -> None:
+        """Give a file another name, in its folder or the one `to`, in place of whatever has it."""
+        os.rename(old, new, src_dir_fd=at, dst_dir_fd=at if to is None else to)
 
     def unlink(self, name: str, at: int) -> None:
         """Take a file's name away."""

@@ -244,7 +244,7 @@ class SafeDir:
         self.make(_parent(to))
         with _made(name), self._at(_parent(name)) as old, self._at(_parent(to)) as new:
             leaf, other = name.rpartition("/")[2], to.rpartition("/")[2]
-            os.rename(leaf, other, src_dir_fd=old, dst_dir_fd=new)
+            files.disk().rename(leaf, other, old, new)
             files.disk().fsync(new)
             files.disk().fsync(old)
 

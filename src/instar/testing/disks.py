@@ -102,10 +102,10 @@ class ShadowDisk(Disk):
         elif (number := self._known(handle)) is not None:
             self.synced(number)
 
-    def rename(self, old: str, new: str, at: int) -> None:
-        super().rename(old, new, at)
+    def rename(self, old: str, new: str, at: int, to: int | None = None) -> None:
+        super().rename(old, new, at, to)
         if place := self._name(at):
-            old, new = _join(place, old), _join(place, new)
+            old, new = _join(place, old), _join(self._name(to or at) or place, new)
             self._files[new] = number = self._files.pop(old)
             self._note("rename", old, to=new, file=number)
 
@@ -186,8 +186,9 @@ class ShadowDisk(Disk):
         for place, one in enumerate(begun):
             if one.kind not in _NAMES:
                 continue
-            folder = parent(one.name)
-            forced = any(o.kind == "names" and o.name == folder for o in begun[place:])
+            # A name that went to another folder is forced to the disk by either of the two.
+            touched = {parent(one.name), parent(one.to or one.name)}
+            forced = any(o.kind == "names" and o.name in touched for o in begun[place:])
             if not forced and (seed == _LOST or (seed > _ZEROS and chance.random() < 0.5)):
                 continue
             if one.kind == "folder":
@@ -313,9 +314,9 @@ class FailingDisk(Disk):
         self._pass("fsync")
         super().fsync(handle)
 
-    def rename(self, old: str, new: str, at: int) -> None:
+    def rename(self, old: str, new: str, at: int, to: int | None = None) -> None:
         self._pass("rename")
-        super().rename(old, new, at)
+        super().rename(old, new, at, to)
 
     def unlink(self, name: str, at: int) -> None:
         self._pass("unlink")
