@@ -424,8 +424,13 @@ def test_command_says_one_line_and_writes_nothing(name: str, workspace: Path) ->
 
 
 def test_every_refusal_has_a_code_of_its_own() -> None:
-    codes = [error.code for error in _below(InstarError) if error.__module__.startswith("instar.")]
+    codes = [error.code for error in _below(InstarError) if _ours(error)]
     assert len(codes) == len(set(codes))
+
+
+def _ours(error: type[InstarError]) -> bool:
+    """Fakes report what the real thing does, under its code."""
+    return error.__module__.startswith("instar.") and "testing" not in error.__module__
 
 
 def _below(error: type[InstarError]) -> list[type[InstarError]]:

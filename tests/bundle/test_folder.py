@@ -7,7 +7,8 @@ import pytest
 
 from instar.bundle import folder
 from instar.bundle import signature as oms
-from instar.bundle.errors import NoSuchFile, OddFile, SignatureMismatch, TooManyFiles
+from instar.bundle.errors import OddFile, SignatureMismatch, TooManyFiles
+from instar.core.errors import NoSuchFile
 from tests.bundle.folders import DIGESTS, FILES, OMS, SIGNER, write
 
 KEYS = [(OMS / "p256.pub").read_bytes()]

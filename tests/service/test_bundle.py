@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from instar.bundle.errors import BadSignature, SignatureMismatch, UnsignedBundle
-from instar.core.errors import InputError
+from instar.core.errors import InputError, TakenFolder
 from instar.core.tools import Route
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.ledger.journal import SqliteJournal
@@ -147,7 +147,7 @@ def test_unsigned_version_is_not_exported(house: House, tmp_path: Path) -> None:
 def test_folder_that_is_there_is_not_written_into(house: House, tmp_path: Path) -> None:
     house.space.sign()
     (tmp_path / "out").mkdir()
-    with pytest.raises(bundle.TakenFolder):
+    with pytest.raises(TakenFolder):
         house.space.export_bundle(line.OLD, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 

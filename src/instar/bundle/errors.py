@@ -77,15 +77,6 @@ class UnsignedBundle(BadSignature):
         super().__init__(f"a signature of {version}", "none", "sign what serves: instar sign")
 
 
-class NoSuchFile(InputError):
-    """Refuse the name of a file or folder that is not there."""
-
-    code = "input.no_such_file"
-
-    def __init__(self, name: str) -> None:
-        super().__init__("a file or folder", f"{name[:200]!r}, which does not exist", "check it")
-
-
 class OddFile(InputError):
     """Refuse what is no regular file with one name: it could be another one a moment later."""
 

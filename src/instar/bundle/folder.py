@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from instar.bundle import signature as oms
-from instar.bundle.errors import NoSuchFile, OddFile, TooManyFiles
+from instar.bundle.errors import OddFile, TooManyFiles
 from instar.core.digest import PREFIX
+from instar.core.errors import NoSuchFile
 
 MOST = 100_000  # files in a folder
 DEEPEST = 32  # folders in one another

@@ -86,6 +86,24 @@ class IntegrityError(InstarError):
     code = "integrity"
 
 
+class NoSuchFile(InputError):
+    """Refuse the name of a file or folder that is not there."""
+
+    code = "input.no_such_file"
+
+    def __init__(self, name: str) -> None:
+        super().__init__("a file", f"{name[-80:]!r}, where there is none", "check the name")
+
+
+class TakenFolder(InputError):
+    """Refuse to write over what is there already."""
+
+    code = "input.taken_folder"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__("a new folder", f"{name!r}: {problem}", "choose another one")
+
+
 class UnknownName(InputError):
     """Refuse a name that a table does not hold, and list those it does."""
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from instar.core.codec import decode, encode
 from instar.core.digest import digest_json
-from instar.core.errors import InputError, PolicyError
+from instar.core.errors import InputError, NoSuchFile, PolicyError
 from instar.core.finding import Verdict
 from instar.core.names import is_name, words
 from instar.core.records import (
@@ -33,7 +33,7 @@ from instar.core.records import (
 )
 from instar.core.update import State, Update, replay
 from instar.service.child import Tell, as_file, located, run_worker
-from instar.service.errors import NoSuchFile, NotNow, OwnUpdate, UnknownUpdate
+from instar.service.errors import NotNow, OwnUpdate, UnknownUpdate
 from instar.service.outcome import Outcome, describe
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instar.core.errors import InputError, InstarError
+from instar.core.errors import InstarError, TakenFolder
 
 if TYPE_CHECKING:
     from instar.core.policy import StoreSettings
@@ -19,15 +19,6 @@ VERDICTS = {"altered": 41, "unlinked": 41, "cut": 42, "older": 43, "signature": 
 """The exit code of each kind of problem; where there are several, the lowest one counts."""
 
 PATIENCE_S = 30.0  # how long witnesses may take to say what they have seen
-
-
-class TakenFolder(InputError):
-    """Refuse to export over something."""
-
-    code = "input.taken_folder"
-
-    def __init__(self, name: str) -> None:
-        super().__init__("a new or empty folder", f"{name!r}, which holds files", "choose another")
 
 
 def verify(home: Path, store: StoreSettings, *, deep: bool = False) -> dict[str, Any]:
@@ -130,7 +121,7 @@ def export(journal: Journal, home: Path, folder: Path) -> dict[str, Any]:
 
     with files.mapped():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise TakenFolder(folder.name)
+            raise TakenFolder(folder.name, "it holds files")
         files.folder(folder)
     journal.checkpoint()
     count = journal.export(folder / "ledger.jsonl", folder / "checkpoints")

@@ -6,22 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instar.core.errors import InputError
+from instar.core.errors import TakenFolder
 from instar.service.errors import NotNow
 
 if TYPE_CHECKING:
     from instar.core.records import ModelVersion
     from instar.ledger.keys import BundleSigner
     from instar.service import Workspace
-
-
-class TakenFolder(InputError):
-    """Refuse to write into what is there already."""
-
-    code = "input.taken_folder"
-
-    def __init__(self, name: str, problem: str) -> None:
-        super().__init__("a new folder", f"{name!r}: {problem}", "choose another one")
 
 
 def export(space: Workspace, version: str, folder: Path) -> dict[str, Any]:

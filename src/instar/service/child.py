@@ -19,11 +19,11 @@ from instar.core.errors import (
     InputError,
     InstarError,
     IntegrityError,
+    NoSuchFile,
     PolicyError,
     pathless,
 )
 from instar.core.names import words
-from instar.service.errors import NoSuchFile
 
 Tell = Callable[[Mapping[str, Any]], None]
 

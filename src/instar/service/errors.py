@@ -20,15 +20,6 @@ class UnknownUpdate(InputError):
         )
 
 
-class NoSuchFile(InputError):
-    """Refuse a name under which there is nothing to read."""
-
-    code = "input.no_such_file"
-
-    def __init__(self, name: str) -> None:
-        super().__init__("a file", f"{name[-80:]!r}, where there is none", "check the name")
-
-
 class NotNow(InputError):
     """Refuse a step that the update's state does not allow."""
 
