@@ -91,18 +91,18 @@ MUTATIONS = (
     ),
     of(
         "rename only after the bytes are on the disk",
-        "ledger/artifacts.py",
-        "            new = self._folder.write(folder, source())\n",
-        "            new = self._folder.write(folder, source())\n"
-        "            self._folder.settle(new, name)\n"
-        "            new = name\n",
+        "ledger/safedir.py",
+        "            new = files.write_at(at, parts, mode)\n",
+        "            new = files.write_at(at, parts, mode)\n"
+        "            files.settle_at(at, new, leaf)\n"
+        "            new = leaf\n",
         STORE,
     ),
     of(
         "hash of what the disk gives back",
         "ledger/artifacts.py",
-        "                got = _digest(self._folder.chunks(new))\n",
-        "                got = digest\n",
+        "            if (got := _digest(found)) != digest:\n",
+        "            if (got := digest) != digest:\n",
         STORE,
     ),
     of(
@@ -122,8 +122,8 @@ MUTATIONS = (
     of(
         "lock between a put and a removal",
         "ledger/safedir.py",
-        "            fcntl.flock(at, how)\n",
-        "",
+        '                fcntl.flock(held.enter_context(self._at(".")), how)\n',
+        "                pass\n",
         "tests/faults/test_store.py::test_put_between_the_last_look_and_the_removal_waits_and_writes_anew",
     ),
     of(
@@ -138,14 +138,14 @@ MUTATIONS = (
         "ledger/sweep.py",
         "        if state.open:\n",
         "        if state is None:\n",
-        "tests/ledger/test_sweep.py",
+        "tests/ledger/test_sweep.py::test_open_update_keeps_all_that_it_named",
     ),
     of(
         "reading back what S3 holds",
         "ledger/s3.py",
         "        if self._differs(digest):\n",
         "        if digest is None:\n",
-        "tests/faults/test_s3.py",
+        "tests/faults/test_s3.py::test_upload_that_is_always_cut_short_leaves_nothing",
     ),
     of(
         "budget of repeats",
