@@ -124,8 +124,8 @@ MUTATIONS = (
     of(
         "lock between a put and a removal",
         "ledger/safedir.py",
-        "            fcntl.flock(at, how)\n",
-        "",
+        '                fcntl.flock(held.enter_context(self._at(".")), how)\n',
+        "                pass\n",
         "tests/faults/test_store.py::test_put_between_the_last_look_and_the_removal_waits_and_writes_anew",
     ),
     of(
@@ -140,14 +140,14 @@ MUTATIONS = (
         "ledger/sweep.py",
         "        if state.open:\n",
         "        if state is None:\n",
-        "tests/ledger/test_sweep.py",
+        "tests/ledger/test_sweep.py::test_open_update_keeps_all_that_it_named",
     ),
     of(
         "reading back what S3 holds",
         "ledger/s3.py",
         "        if self._differs(digest):\n",
         "        if digest is None:\n",
-        "tests/faults/test_s3.py",
+        "tests/faults/test_s3.py::test_upload_that_is_always_cut_short_leaves_nothing",
     ),
     of(
         "budget of repeats",

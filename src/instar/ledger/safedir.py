@@ -213,8 +213,9 @@ class SafeDir:
         It ends with the process, however that ends, and leaves no file that a sweep would meet.
         """
         self.make()
-        with _made("."), self._at(".") as at:
-            fcntl.flock(at, how)
+        with contextlib.ExitStack() as held:
+            with _made("."):
+                fcntl.flock(held.enter_context(self._at(".")), how)
             yield
 
     def look(self, name: str) -> os.stat_result:
