@@ -207,6 +207,19 @@ def test_stage_that_breaks_is_recorded_with_its_reason(
     assert work.journal.holder("demand", work.tools.clock.now()) is None
 
 
+def test_reason_in_the_ledger_names_no_place_and_the_log_tells_it(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch, OSError(5, "Input/output error", "/srv/canary/model.onnx"))
+    with pytest.raises(worker.StageFailed) as caught:
+        worker.resume(work, update="u0001")
+    said = [str(caught.value), str(work.journal.entries(update="u0001")[-1].body)]
+    assert all("model.onnx" in text and "canary" not in text for text in said)
+    log = work.home / "logs" / "failures.log"
+    assert "/srv/canary/model.onnx" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+
+
 def test_stage_that_refuses_its_input_is_recorded_under_its_code(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:

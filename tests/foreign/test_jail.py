@@ -83,7 +83,6 @@ DENIED = {
     "become a program": "os.execv('/bin/true', ['true'])",
     "fork": "os.fork()",
     "kill the parent": "os.kill(os.getppid(), 9)",
-    "kill a thread": "jail._libc.syscall(234, os.getppid(), os.getppid(), 9)",
     "take memory": "bytearray(1 << 30)",
     "fill the disk": "(inside / 'x').write_bytes(bytes(1 << 22))",
     "open files without end": "[open(inside / str(i), 'w') for i in range(100)]",
@@ -98,7 +97,13 @@ def test_hostile_code_has_no_effect(name: str, tmp_path: Path) -> None:
 
 # Past Python: the kernel is asked at once. The audit hook is in the way of a new library handle, so
 # the one that the jail itself holds is taken.
-CALLS = {"socket": (41, 198), "fork": (57, -1), "execve": (59, 221), "ptrace": (101, 117)}
+CALLS = {
+    "tgkill": (234, 131),
+    "socket": (41, 198),
+    "fork": (57, -1),
+    "execve": (59, 221),
+    "ptrace": (101, 117),
+}
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -113,5 +118,5 @@ def test_kernel_says_no_as_well(name: str, tmp_path: Path) -> None:
 
 
 def test_endless_work_is_ended(tmp_path: Path) -> None:
-    said, _, _, status = tried(tmp_path, "[0 for _ in iter(int, 1)]")
+    said, _, _, status = tried(tmp_path, "all(x == 0 for x in iter(int, 1))")
     assert (said, status < 0) == ("ended", True)

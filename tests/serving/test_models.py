@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from instar.bundle import trust
+from instar.core.errors import BackendError
 from instar.core.tools import Route
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.ledger.keys import BundleSigner
@@ -154,3 +155,24 @@ def test_key_that_is_none_is_told_and_nothing_new_is_loaded(house: House) -> Non
     (house.root / "keys" / "trusted" / "x.pub").write_bytes(b"no key")
     house.move({NEW: 1.0}, NEW)
     assert (house.serves, "a public key" in house.refusal) == (OLD, True)
+
+
+@pytest.mark.parametrize("kind", ["a library", "ours"])
+def test_refusal_never_names_a_place(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    house.move({OLD: 1.0}, OLD)
+    place = house.root / "canary" / "model.onnx"
+
+    def fails(*_: object, **__: object) -> None:
+        if kind == "ours":
+            raise BackendError("a graph", f"cannot open '{place}'", "mend it")
+        raise RuntimeError(f"Load model from {place} failed")
+
+    monkeypatch.setattr("instar.bundle.session.start", fails)
+    house.move({OLD: 0.5, NEW: 0.5}, OLD, WILD)
+    assert house.refusal
+    assert "canary" not in house.refusal
+    house.move({OLD: 1.0}, OLD, WILD)
+    assert house.models.shelf is not None
+    assert "canary" not in str(house.models.shelf.cold)

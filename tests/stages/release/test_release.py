@@ -8,6 +8,7 @@ import pytest
 
 from instar.bundle import trust
 from instar.core.codec import decode, encode
+from instar.core.digest import digest_json
 from instar.core.errors import IntegrityError, NoTraffic
 from instar.core.finding import Comparison, Verdict
 from instar.core.policy import StepRule
@@ -321,7 +322,9 @@ def signed_candidate(scene: Any, signer: FakeSigner) -> None:
     manifest = tiny_bundle(artifacts, NEW)
     signature = trust.sign(artifacts, manifest, signer)
     scene.candidate = replace(scene.candidate, manifest=manifest, signature=signature)
-    scene.approval = replace(scene.approval, bundle=manifest)
+    scene.validation = replace(scene.validation, bundle=manifest)
+    seen = digest_json(encode(scene.validation))
+    scene.approval = replace(scene.approval, bundle=manifest, validation=seen)
 
 
 def test_signed_candidate_begins_and_the_route_names_its_signature(stage: Make) -> None:
