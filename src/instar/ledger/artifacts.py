@@ -168,10 +168,10 @@ class DirectoryArtifacts:
             if (got := _digest(found)) != digest:
                 raise torn(got)
 
-        self._folder.make(folder)
         with self.shared():
             if self._holds(digest) and self._folder.renew(name):
                 # Whoever named it may have died before the name was durable.
+                self._folder.make(folder)
                 self._folder.sync(folder)
                 return
             self._folder.keep(name, source(), proof=proof)
