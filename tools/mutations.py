@@ -33,6 +33,7 @@ LATE = 124
 
 STORE = "tests/ledger/test_artifacts.py"
 FOLDER = "tests/ledger/test_safedir.py"
+POWER = "tests/faults/test_power.py::test_work_survives_a_power_cut_at_every_operation"
 SQLITE = "tests/ledger/test_sqlite.py"
 SWEEP = "tests/ledger/test_sweep.py"
 AUDIT = "tests/faults/test_audit.py"
@@ -68,6 +69,7 @@ MUTATIONS = (
         "            disk().fsync(handle)\n    except",
         "    except",
         STORE,
+        POWER,
     ),
     of(
         "fsync of the folder behind a rename",
@@ -75,6 +77,7 @@ MUTATIONS = (
         '    disk().fsync(at)\n    crashpoint("files.settle.done")',
         '    crashpoint("files.settle.done")',
         STORE,
+        POWER,
     ),
     of(
         "fsync of each new folder",
@@ -101,10 +104,38 @@ MUTATIONS = (
         STORE,
     ),
     of(
+        "fsync of the root's own name",
+        "ledger/safedir.py",
+        "                files.folder(self.root)\n",
+        "                self.root.mkdir(parents=True, exist_ok=True)\n",
+        STORE,
+    ),
+    of(
+        "the same root as when it was opened",
+        "ledger/safedir.py",
+        "if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):",
+        "if False:",
+        FOLDER,
+    ),
+    of(
+        "refusal of links on the way",
+        "ledger/beneath.py",
+        "_BENEATH | _NO_SYMLINKS | _NO_MAGICLINKS",
+        "_BENEATH",
+        FOLDER,
+    ),
+    of(
+        "removal of what could not be named",
+        "ledger/files.py",
+        "rename(name, target, at)\n    except BaseException:\n        discard(at, name)\n",
+        "rename(name, target, at)\n    except BaseException:\n",
+        "tests/faults/test_disk_errors.py",
+    ),
+    of(
         "hash of what the disk gives back",
         "ledger/artifacts.py",
-        "if (got := _digest(found)) != digest:",
-        'if (got := digest) == "":',
+        "self._folder.keep(name, source(), proof=proof)",
+        "self._folder.keep(name, source())",
         STORE,
     ),
     of(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from instar import __version__
 from instar.core.digest import digest_bytes, digest_json
+from instar.core.errors import InputError
 from instar.core.records import Environment
 
 LIBRARIES = (
@@ -49,6 +50,15 @@ LOCKS = (
 )
 _FILES = 5_000  # Python files of a project that are read; a folder with more is no project
 _DRIVER = Path("/proc/driver/nvidia/gpus")
+
+
+class NoModule(InputError):
+    """Refuse a record's word for a network function that no policy could have given."""
+
+    code = "input.no_module"
+
+    def __init__(self, build: str) -> None:
+        super().__init__("module:function", repr(build[:80]), "see instar history")
 
 
 def environment(project: Path) -> Environment:
@@ -90,8 +100,15 @@ def code() -> dict[str, str]:
 
 
 def module_file(build: str, project: Path) -> Path:
-    """Say which file a network function, `module:function`, is looked for in."""
-    return project / (build.split(":", maxsplit=1)[0].replace(".", "/") + ".py")
+    """Say which file a network function, `module:function`, is looked for in.
+
+    Raises:
+        NoModule: a record names something that could lie outside the project.
+    """
+    parts = build.split(":", maxsplit=1)[0].split(".")
+    if not all(map(str.isidentifier, parts)):
+        raise NoModule(build)
+    return project.joinpath(*parts).with_suffix(".py")
 
 
 def module(build: str, project: Path) -> str | None:

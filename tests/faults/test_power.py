@@ -141,7 +141,8 @@ def checkpointed(root: Path, shadow: ShadowDisk) -> None:
 
 
 def checkpoint_holds(root: Path, done: Sequence[str]) -> None:
-    found = checkpoint.load(SafeDir(root / "scratch"), "key")
+    found, damaged = checkpoint.load(SafeDir(root / "scratch"), "key")
+    assert damaged == []
     epoch = found.plain["e"] if found else 0
     assert epoch >= max(map(int, done), default=0)
     if found:
