@@ -329,7 +329,7 @@ def test_manifest_refuses_a_file_name(tmp_path: Path, name: Any) -> None:
 
     before = set(tmp_path.parent.iterdir())
     artifacts, sealed = tampered(tmp_path, change)
-    with pytest.raises(BrokenBundle) as caught:
+    with pytest.raises(IntegrityError) as caught:
         ServedBundle.open(artifacts, sealed)
     clean(str(caught.value), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["artifacts"]
@@ -338,7 +338,7 @@ def test_manifest_refuses_a_file_name(tmp_path: Path, name: Any) -> None:
 
 def test_manifest_refuses_a_name_twice(tmp_path: Path) -> None:
     artifacts, sealed = tampered(tmp_path, lambda made: made["files"].append(made["files"][0]))
-    with pytest.raises(BrokenBundle, match="twice"):
+    with pytest.raises(BrokenBundle, match="taken"):
         ServedBundle.open(artifacts, sealed)
 
 
@@ -478,7 +478,7 @@ def test_gateway_is_well_after_all_of_them(gateway: tuple[Path, str]) -> None:
     assert httpx.get(f"{url}/v2/models/demand").json()["versions"] == [line.OLD]
 
 
-BAD_ROUTES = [*(name for name in EVERY.values() if name.isascii()), 7, None, {}]
+BAD_ROUTES = [7, None, {}, *(name for name in EVERY.values() if name.isascii())]
 
 
 def test_gateway_goes_on_beside_hostile_routes(gateway: tuple[Path, str]) -> None:
@@ -490,8 +490,9 @@ def test_gateway_goes_on_beside_hostile_routes(gateway: tuple[Path, str]) -> Non
         bad = codec.encode(replace(good, generation=number))
         bad["manifests"] = {line.OLD: name}
         routefile.keep(root, routefile.ROUTE, json.dumps(bad).encode())
+        told = number if isinstance(name, str) else 0  # what is no route has no generation
         until = 500
-        while (refused := traffic.status()["refused"]) is None or refused["generation"] != number:
+        while (refused := traffic.status()["refused"]) is None or refused["generation"] != told:
             until -= 1
             assert until, name
         clean(refused["reason"], root)

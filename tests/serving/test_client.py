@@ -14,10 +14,21 @@ from typing import Any
 import httpx
 import pytest
 
+from instar.core.codec import encode
 from instar.core.data import Snapshot
+from instar.core.digest import digest_json
 from instar.core.finding import Verdict
 from instar.core.policy import ReleasePolicy, StepRule
-from instar.core.records import Approval, Bundle, ModelVersion, Network, Phase, Release, Request
+from instar.core.records import (
+    Approval,
+    Bundle,
+    ModelVersion,
+    Network,
+    Phase,
+    Release,
+    Request,
+    Validation,
+)
 from instar.stages.release import release, rollback
 from instar.testing.bundles import PREPROCESSING, SCHEMA, TASK, tiny_bundle
 from instar.testing.tools import fake_tools
@@ -56,7 +67,9 @@ class Handover:
             train=(),
             holdout=(),
         )
-        self.approval = Approval(Verdict.PASS, (), (), manifest, "sha256:v", "sha256:p")
+        self.validation = Validation(Verdict.PASS, (), manifest, {}, {})
+        judged = digest_json(encode(self.validation))
+        self.approval = Approval(Verdict.PASS, (), (), manifest, judged, "sha256:p")
         self.request = Request(
             update="u0001",
             model="m",
@@ -72,7 +85,7 @@ class Handover:
         )
         self.tools = replace(fake_tools(folder), traffic=house.traffic)
 
-    def run(self, patience_s: float = 30.0) -> list[Release]:
+    def run(self, patience_s: float = 120.0) -> list[Release]:
         records: list[Release] = []
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
@@ -82,6 +95,7 @@ class Handover:
                     self.request,
                     self.champion,
                     self.candidate,
+                    self.validation,
                     self.approval,
                     last,
                     policy=POLICY,
