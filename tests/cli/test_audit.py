@@ -88,7 +88,7 @@ def test_export_is_written_once_and_verified(instar: Instar, tmp_path: Path) -> 
     assert ledgers.ask(ledgers.verifier(), tmp_path / "export")[0] == 0
     status, out, err = instar("audit", "export", "export")
     assert (status, out) == (2, "")
-    assert "'export', which holds files" in err
+    assert "'export': it holds files" in err
     (tmp_path / "file").touch()
     assert instar("audit", "export", "file")[0] == 2
 

@@ -28,7 +28,9 @@ policy:
   admit: {min_rows: 50}
   plan: {strategy: full}
   train: {full_epochs: 40, patience: 40, batch: 16, checkpoint_s: 0}
-  validate: {attack: {rows: 20, steps: 2}, flips: {max: 1, old_max: 1}, suspicious_gain: 0.9}
+  validate:
+    {latency_ms: 10000, suspicious_gain: 0.9, attack: {rows: 20, steps: 2},
+     flips: {max: 1, old_max: 1}}
 """
 STAGES = ("request", "admission", "plan", "training", "bundle", "validation")
 KILLED = ("request", "training", "bundle", "validation")

