@@ -21,6 +21,7 @@ from instar.core.digest import canonical, digest_json
 from instar.core.fingerprint import fingerprint
 from instar.core.update import State
 from instar.ledger.journal import Entry, SqliteJournal
+from instar.ledger.keys import bundle_signer
 from instar.ledger.stores import open_artifacts
 from instar.policy import read
 from instar.retrace import stable
@@ -172,7 +173,8 @@ def test_training_carries_the_parameters_before_and_after(updated: Path) -> None
 def again(folder: Path, scratch: Path) -> dict[str, Any]:
     """Run the update again in this process, as the worker does in its own."""
     scratch.mkdir()
-    lent = replace(fake_tools(scratch), artifacts=artifacts(folder), project=folder)
+    signer = bundle_signer(folder / ".instar")
+    lent = replace(fake_tools(scratch), artifacts=artifacts(folder), project=folder, signer=signer)
     journal = SqliteJournal(folder / ".instar" / "ledger.db")
     try:
         return retrace.reproduce(journal, "u0001", lent, by="bob")
