@@ -24,11 +24,11 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from instar.core.digest import PREFIX, digest_bytes
+from instar.core.merkle import Frontier
 from instar.ledger import notes, rows
 from instar.ledger.checkpoints import EVERY, Checkpoints
 from instar.ledger.entry import GENESIS, Entry
 from instar.ledger.keys import pem, private_key
-from instar.ledger.merkle import Frontier
 from instar.ledger.sqlite import SqliteJournal
 
 COUNT = 1_000_000

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from instar.core import merkle
 from instar.core.digest import PREFIX, canonical, digest_json
 from instar.core.policy import StoreSettings
-from instar.ledger import merkle, notes, rows
+from instar.ledger import notes, rows
 from instar.ledger.checkpoints import Checkpoints
 from instar.ledger.entry import GENESIS
 from instar.ledger.journal import SqliteJournal

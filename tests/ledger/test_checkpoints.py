@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from instar.core import merkle
 from instar.core.policy import StoreSettings
-from instar.ledger import files, merkle, notes
+from instar.ledger import files, notes
 from instar.ledger.checkpoints import AFTER_S, EVERY, FILE, Checkpoints
 from instar.ledger.journal import AlteredEntry, OlderLedger, SqliteJournal
 from instar.ledger.keys import public_key

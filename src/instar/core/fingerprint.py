@@ -10,10 +10,10 @@ import hashlib
 import json
 from typing import Any
 
-from instar.core import merkle
 from instar.core.codec import encode
 from instar.core.digest import PREFIX, canonical
 from instar.core.errors import IntegrityError
+from instar.core.merkle import Frontier
 from instar.core.records import Fingerprint, TensorPrint
 
 _LENGTH = 8  # a safetensors file opens with the length of its JSON header, little-endian
@@ -56,7 +56,10 @@ def fingerprint(weights: bytes) -> Fingerprint:
         tensors = tuple(_print(name, header[name], values) for name in names)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NoFingerprint("something that is none") from error
-    return Fingerprint(merkle.root([canonical(encode(t)) for t in tensors]), tensors)
+    tree = Frontier()
+    for each in tensors:
+        tree.add(canonical(encode(each)))
+    return Fingerprint(PREFIX + tree.root().hex(), tensors)
 
 
 def _print(name: str, about: dict[str, Any], values: memoryview) -> TensorPrint:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from instar.core.digest import PREFIX, is_digest
+from instar.core.merkle import Frontier
 from instar.ledger import rows
 from instar.ledger.entry import GENESIS, Problem
-from instar.ledger.merkle import Frontier
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from sqlalchemy import Connection, Row, func, select
 
 from instar.core.digest import PREFIX
 from instar.core.errors import IntegrityError
+from instar.core.merkle import BadProof, Frontier
 from instar.ledger import notes, rows
 from instar.ledger.chain import Mark
 from instar.ledger.entry import GENESIS, Entry, Problem
 from instar.ledger.keys import private_key, public_key
-from instar.ledger.merkle import BadProof, Frontier
 from instar.ledger.notes import BadNote, Note
 from instar.ledger.protocol import CROWNING, AlteredEntry
 from instar.ledger.safedir import SafeDir

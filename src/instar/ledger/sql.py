@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Select, func, select
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from instar.core import merkle
 from instar.core.crash import crashpoint
 from instar.core.digest import PREFIX
 from instar.core.errors import BackendError
@@ -31,7 +32,6 @@ from instar.ledger import (
     files,
     holds,
     leases,
-    merkle,
     people,
     retry,
     rows,
