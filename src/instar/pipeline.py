@@ -34,9 +34,11 @@ from instar.core.records import (
     Approval,
     Bundle,
     ModelVersion,
+    Past,
     Phase,
     Release,
     Request,
+    Rungs,
     Training,
     Validation,
     Vote,
@@ -45,6 +47,7 @@ from instar.core.records import (
 from instar.core.tools import Tools
 from instar.core.update import KINDS, Update, replay
 from instar.ledger.journal import Entry, Hold, Journal, TakenKey
+from instar.ledger.outcomes import outcomes
 from instar.ledger.versions import made as entry_of
 from instar.ledger.versions import version
 from instar.ledger.work import work
@@ -153,7 +156,16 @@ class Runner:
         `approve` is, as long as it waits; `release` is until it has ended.
         """
         last = 1 + [stage.name for stage in STAGES].index(until)
-        self._note_the_clock(self.update(update))
+        state = self.update(update)
+        self._note_the_clock(state)
+        while True:
+            rungs = len(state.rungs)
+            state = self._pass(update, last)
+            if len(state.rungs) == rungs:
+                return state
+
+    def _pass(self, update: str, last: int) -> Update:
+        """Go through the stages once; a refusal that another plan follows is followed later."""
         for before, stage in zip((None, *STAGES), STAGES[:last], strict=False):
             state = self.update(update)
             if not (state.state.open and may_follow(before, stage, state)):
@@ -170,6 +182,9 @@ class Runner:
         lent: dict[Any, Any] = dict(state.records)
         lent[ModelVersion] = self.champion(state.request)
         lent[Votes] = state.votes
+        lent[Rungs] = state.rungs
+        if Past in stage.needs.values():
+            lent[Past] = outcomes(self.journal, state.request)
         lent[last_of(stage.makes)] = state.records.get(stage.makes)
         return {name: lent[hint] for name, hint in stage.needs.items()}
 
@@ -306,6 +321,9 @@ class Runner:
         bodies[ModelVersion] = entry_of(self.journal, request.model, request.champion).body
         votes = [entry.body for entry in entries if entry.kind == "vote"]
         bodies[Votes] = votes[: len(state.votes)]  # people may have spoken since
+        bodies[Rungs] = filed(state.rungs)
+        if Past in needs.values():
+            bodies[Past] = filed(outcomes(self.journal, request))
         return work(
             stage,
             body,

@@ -121,7 +121,20 @@ class AdmitPolicy:
 @dataclass(frozen=True, slots=True)
 class PlanPolicy:
     strategies: tuple[str, ...] = setting(
-        ("keep", "incremental", "hybrid", "full"), "strategies the planner may choose"
+        (
+            "keep",
+            "head",
+            "incremental",
+            "incremental-stable",
+            "incremental-blind",
+            "recent",
+            "warm",
+            "hybrid",
+            "adapt-stats",
+            "adapter",
+            "full",
+        ),
+        "strategies the planner may choose",
     )
     strategy: str = setting("auto", "the strategy by name, or auto")
     min_gain: float = setting(0.002, "gain below which keeping the champion is the answer", ge=0)
@@ -130,6 +143,12 @@ class PlanPolicy:
     )
     cost_per_flip: float = setting(0.0, "price of one per cent of negative flips, in money", ge=0)
     cost_per_cpu_hour: float = setting(0.05, "price of one CPU hour, in money", ge=0)
+    old_served: bool = setting(
+        True, "whether rows like the old ones are still asked about; no: they may be forgotten"
+    )
+    budget: float = setting(
+        1.5, "sample passes that an update's candidates may use, in full trainings", gt=0
+    )
     probe_rows: int = setting(20_000, "rows of each side that the probe looks at, at most", ge=50)
 
 
@@ -151,7 +170,32 @@ class TrainPolicy:
     replay: float = setting(0.05, "share of the old rows kept as replay sample", ge=0, le=1)
     replay_min: int = setting(200, "rows of the replay sample at least", ge=0)
     replay_ratio: float = setting(1.0, "replayed rows per fresh row in a batch", ge=0)
-    distill: float = setting(0.3, "weight of the champion's answers on replayed rows", ge=0)
+    methods: tuple[str, ...] = setting(
+        (), "training methods besides the strategy's, by name or as module:function"
+    )
+    distill: float | None = setting(
+        None, "weight of the champion's answers on replayed rows; empty: by strategy", ge=0
+    )
+    focal: float | None = setting(
+        None, "weight of the champion's answers on fresh rows that it gets right", ge=0
+    )
+    lwf: float | None = setting(None, "weight of the champion's answers on fresh rows", ge=0)
+    logits: float | None = setting(
+        None, "weight of the distance to the champion's logits on replayed rows", ge=0
+    )
+    ewc: float | None = setting(
+        None, "pull to the champion's weights, by their worth for old rows", ge=0
+    )
+    l2sp: float | None = setting(None, "pull to the champion's weights", ge=0)
+    average: float | None = setting(None, "decay of the running average of weights", gt=0, lt=1)
+    top: int | None = setting(None, "layers on top that learn fully", ge=1)
+    below: float | None = setting(
+        None, "rate of the layers below them, of the full one", ge=0, le=1
+    )
+    rank: int | None = setting(None, "rank of the method low_rank", ge=1)
+    share: float | None = setting(
+        None, "share of the way to the successor where no old rows are left", gt=0, le=1
+    )
     temperature: float = setting(2.0, "softening of the champion's answers", gt=0)
     interpolate: bool = setting(
         True, "choose between champion and successor weights on validation rows"

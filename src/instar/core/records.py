@@ -11,6 +11,7 @@ import enum
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from instar.core.data import Cleaning, Preprocessing, Schema, Snapshot, Split, Task
 from instar.core.finding import Finding, Interval, Verdict
@@ -185,8 +186,30 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an update came out against its forecast.
+
+    `gain`, `forgetting` and `flips` are what the gates measured on test rows, in the units of a
+    Forecast; `cpu_s` is that of the training. `regret` is by how much the gain was smaller than
+    that of the best candidate of the same update, the champion (0) among them.
+    """
+
+    update: str
+    forecast: Forecast
+    gain: float
+    forgetting: float
+    flips: float
+    cpu_s: float
+    regret: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Which strategy, and why."""
+    """Which strategy, and why.
+
+    `then` names the strategies that follow, in order, when a gate (`flips`, `forgetting`, ...)
+    refuses this one's candidate; `tried` are those that came before.
+    """
 
     verdict: Verdict
     findings: tuple[Finding, ...]
@@ -194,6 +217,8 @@ class Plan:
     reason: str
     forecasts: tuple[Forecast, ...]
     layers: tuple[Layer, ...] = ()
+    then: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +330,21 @@ class Validation:
     holdout: tuple[Snapshot, ...] = ()
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     cost: Cost = Cost()
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A plan whose candidate was refused, and what was learnt from it; another plan follows."""
+
+    plan: Plan
+    training: Training
+    validation: Validation
+
+
+Rungs: TypeAlias = tuple[Rung, ...]
+"""The rungs of an update's ladder that lie behind it, in order."""
+Past: TypeAlias = tuple[Outcome, ...]
+"""How earlier updates of a model came out, oldest first."""
 
 
 class VoteKind(enum.Enum):

@@ -17,6 +17,7 @@ from instar.core.records import (
     Plan,
     Release,
     Request,
+    Rung,
     Training,
     Validation,
     Vote,
@@ -77,7 +78,9 @@ class Update:
     """What the ledger says about one update: the last record of each kind, and all votes.
 
     `failure` and `withdrawn` say why it ended so, where it did. `promoted` says that its
-    candidate became champion, `taken_back` that a person put the champion before back.
+    candidate became champion, `taken_back` that a person put the champion before back. `rungs`
+    are plans whose candidates were refused and that others follow: their records are no longer
+    among `records`.
     """
 
     records: Mapping[type, Any]
@@ -88,6 +91,7 @@ class Update:
     promoted: bool = False
     taken_back: bool = False
     kinds: tuple[str, ...] = field(default=())
+    rungs: tuple[Rung, ...] = ()
 
     def get(self, record: type[T]) -> T | None:
         return cast(T | None, self.records.get(record))
@@ -141,6 +145,28 @@ def _of_release(release: Release, *, promoted: bool) -> State:
     return State.RELEASING
 
 
+def next_rung(plan: Plan, validation: Validation) -> tuple[Finding, str] | None:
+    """Say which finding refused a plan's candidate, and which strategy follows; None where none.
+
+    Where a gate refused that no other training would please (latency, say), none follows.
+    """
+    if validation.verdict is not Verdict.FAIL:
+        return None
+    refusals = [f for f in validation.findings if f.enforced and f.verdict is Verdict.FAIL]
+    follow = [plan.then.get(f.code.partition(":")[0], ()) for f in refusals]
+    return (refusals[0], follow[0][0]) if follow and all(follow) else None
+
+
+def _climbed(records: dict[type, Any]) -> Rung | None:
+    """Take the records of a plan out of the way, where another plan follows it."""
+    plan, training, validation = (records.get(kind) for kind in (Plan, Training, Validation))
+    if plan is None or training is None or validation is None or not next_rung(plan, validation):
+        return None
+    for kind in (Plan, Training, Bundle, Validation):
+        records.pop(kind, None)
+    return Rung(plan, training, validation)
+
+
 def replay(entries: Iterable[Written]) -> Update:
     """Read an update back from its entries, in ledger order.
 
@@ -154,6 +180,7 @@ def replay(entries: Iterable[Written]) -> Update:
     votes: list[Vote] = []
     releases: list[Release] = []
     seen: list[str] = []
+    rungs: list[Rung] = []
     failure = withdrawn = ""
     for entry in entries:
         seen.append(entry.kind)
@@ -164,6 +191,8 @@ def replay(entries: Iterable[Written]) -> Update:
                 votes.append(record)
             if isinstance(record, Release):
                 releases.append(record)
+            if isinstance(record, Validation) and (rung := _climbed(records)):
+                rungs.append(rung)
         elif entry.kind == "failed":
             failure = str(entry.body["reason"])
         elif entry.kind == "withdrawn":
@@ -177,4 +206,5 @@ def replay(entries: Iterable[Written]) -> Update:
         promoted="promotion" in seen,
         taken_back="rollback" in seen,
         kinds=tuple(seen),
+        rungs=tuple(rungs),
     )

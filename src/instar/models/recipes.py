@@ -74,6 +74,17 @@ def full(champion: Mapping[str, float], rows: int) -> Recipe:
     return Recipe(_rate(champion, batch), batch, int(champion.get("epochs", EPOCHS)))
 
 
+def warm(champion: Mapping[str, float], rows: int) -> Recipe:
+    """Go on from the champion through all rows: at half its rate, a quarter of its epochs.
+
+    Example:
+        >>> warm({"lr": 1e-3, "batch": 64, "epochs": 12}, rows=32_768)
+        Recipe(lr=0.001, batch=256, epochs=3, replay_ratio=0.0)
+    """
+    anew = full(champion, rows)
+    return Recipe(0.5 * anew.lr, anew.batch, max(3, math.ceil(anew.epochs / 4)))
+
+
 def _rate(champion: Mapping[str, float], batch: int) -> float:
     """Scale the champion's peak rate to another batch: noise falls with the root of its size."""
     return champion.get("lr", LR) * math.sqrt(batch / champion.get("batch", BATCH))

@@ -29,6 +29,7 @@ from instar.core.records import ModelVersion, Phase, Release, Watch
 from instar.core.update import Update
 from instar.ledger import ready
 from instar.ledger.keys import BundleSigner
+from instar.ledger.outcomes import outcomes
 from instar.ledger.safedir import SafeDir
 from instar.ledger.stores import begun
 from instar.ledger.versions import made as entry_of
@@ -202,7 +203,8 @@ def look_ahead(work: Work, *, source: str, seed: int) -> dict[str, Any]:
     admission = admit(request, champion, policy=policy.admit, tools=work.tools)
     if admission.verdict is not Verdict.PASS:
         return {"admission": encode(admission), "plan": None}
-    made = plan(request, champion, admission, policy=policy.plan, tools=work.tools)
+    past = outcomes(work.journal, request)
+    made = plan(request, champion, admission, past, (), policy=policy.plan, tools=work.tools)
     return {"admission": encode(admission), "plan": encode(made)}
 
 

@@ -7,8 +7,9 @@ from instar.core.data import Task, TaskKind
 from instar.core.finding import Interval
 from instar.core.policy import PlanPolicy
 from instar.models.recipes import Recipe
+from instar.models.strategies import STRATEGIES, Case
 from instar.stages.plan.evidence import Evidence, Seen
-from instar.stages.plan.forecast import SHARES, forecasts, step_seconds
+from instar.stages.plan.forecast import forecasts, step_seconds
 from instar.stages.plan.probe import Probe
 from instar.stats.bootstrap import Estimate
 
@@ -26,10 +27,13 @@ def test_forecasts_scale_the_probe_and_price_the_cpu():
     policy = PlanPolicy(cost_per_cpu_hour=3600.0)
     got = {
         f.strategy: f
-        for f in forecasts(evidence(), PROBE, {}, (800, 8000), ("keep", "full", "hybrid"), policy)
+        for f in forecasts(
+            evidence(), PROBE, Case({}, 800, 8000), ("keep", "full", "hybrid", "head"), policy
+        )
     }
-    assert set(got) == {"keep", "hybrid", "full"}
-    assert got["hybrid"].gain == pytest.approx(0.1 * SHARES["hybrid"][0])
+    assert set(got) == {"keep", "hybrid", "full", "head"}
+    assert got["head"].cpu_s < 0.5 * got["hybrid"].cpu_s
+    assert got["hybrid"].gain == pytest.approx(0.1 * STRATEGIES["hybrid"].usual.gain)
     assert got["full"].forgetting == 0
     assert got["full"].money == pytest.approx(got["full"].cpu_s)
     assert got["full"].passes == 12 * 8800

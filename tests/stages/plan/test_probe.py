@@ -7,8 +7,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from instar.core.data import Task, TaskKind
+from instar.models.head import refit
 from instar.stages.plan.evidence import Evidence, Seen
-from instar.stages.plan.probe import probe, refit
+from instar.stages.plan.probe import probe
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2000, 5)).astype(np.float32)

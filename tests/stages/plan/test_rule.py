@@ -5,9 +5,14 @@ import pytest
 from instar.core.finding import Interval
 from instar.core.policy import PlanPolicy
 from instar.core.records import Forecast
+from instar.models.strategies import Need
+from instar.stages.plan.means import Means
 from instar.stages.plan.probe import Probe
-from instar.stages.plan.rule import choose
+from instar.stages.plan.rule import Facts, NotPossible, choose
 from instar.stats.bootstrap import Estimate
+
+ALL = Means(frozenset(Need))
+NOTHING = Means(frozenset())
 
 
 def estimate(value, reach):
@@ -21,7 +26,8 @@ def forecasts(gain, flips=0.0, money=0.001):
 
 def decide(gain, drop=None, policy=PlanPolicy(), reach=0.002, **forecast):  # noqa: B008  # frozen
     probe = Probe(estimate(gain, reach), forgetting=0.0, flips=forecast.get("flips", 0.0))
-    return choose("", probe, drop, forecasts(gain, **forecast), policy).strategy
+    facts = Facts("", ALL, probe, drop, forecasts(gain, **forecast), 1000)
+    return choose(facts, policy).strategy
 
 
 STEADY, FELL, CRASHED = estimate(0.0, 0.01), estimate(0.05, 0.01), estimate(0.30, 0.05)
@@ -36,7 +42,7 @@ STEADY, FELL, CRASHED = estimate(0.0, 0.01), estimate(0.05, 0.01), estimate(0.30
         (0.010, FELL, "incremental"),
         (0.045, FELL, "hybrid"),
         (0.045, STEADY, "incremental"),
-        (0.100, CRASHED, "full"),
+        (0.100, CRASHED, "warm"),
     ],
 )
 def test_choose_follows_the_rule(gain, drop, strategy):
@@ -54,6 +60,32 @@ def test_choose_keeps_what_is_not_worth_its_price():
 def test_choose_takes_the_next_allowed_strategy():
     assert decide(0.045, FELL, PlanPolicy(strategies=("keep", "full"))) == "full"
     assert decide(-0.01, STEADY, PlanPolicy(strategies=("incremental",))) == "incremental"
-    choice = choose("", None, None, {}, PlanPolicy(strategies=("keep", "hybrid")))
+    choice = choose(Facts("", ALL, None, None, {}, 1000), PlanPolicy(strategies=("keep", "hybrid")))
     assert choice.strategy == "hybrid"
     assert "not allowed" in choice.reason
+
+
+def facts(means=ALL, gain=0.01, drop=FELL, changed=""):
+    probe = Probe(estimate(gain, 0.002), forgetting=0.0, flips=0.0)
+    return Facts(changed, means, probe, drop, forecasts(gain), 1000)
+
+
+def test_choose_without_old_rows_lets_the_champion_stand_in_for_them():
+    assert choose(facts(NOTHING), PlanPolicy()).strategy == "incremental-blind"
+
+
+def test_choose_spends_nothing_on_old_rows_that_nobody_asks_about():
+    assert choose(facts(), PlanPolicy(old_served=False)).strategy == "recent"
+
+
+def test_choose_grows_for_new_classes_and_refuses_without_old_rows():
+    grown, lost = Means(ALL.there, ("cat",)), Means(frozenset(), ("cat",))
+    assert choose(facts(grown), PlanPolicy()).strategy == "hybrid"
+    choice = choose(facts(lost), PlanPolicy())
+    assert choice.strategy == "keep"
+    assert "cat" in choice.reason
+
+
+def test_choose_refuses_a_forced_strategy_without_its_means():
+    with pytest.raises(NotPossible, match="old rows"):
+        choose(facts(NOTHING), PlanPolicy(strategy="warm"))

@@ -12,7 +12,7 @@ from instar.core.digest import digest_bytes
 from instar.core.errors import Interrupted
 from instar.ledger.safedir import SafeDir
 from instar.stages.train import loop
-from instar.stages.train.loop import Course, Group, Keeper, batches
+from instar.stages.train.loop import Anchor, Course, Group, Keeper, Pace, batches
 from instar.stages.train.optimizers import adamw, sgd
 from instar.stages.train.rows import Rows
 from instar.stages.train.schedules import constant, cosine
@@ -118,7 +118,7 @@ def test_fit_stops_when_validation_does_not_improve(tmp_path):
 def test_fit_group_with_scale_zero_stays(tmp_path):
     module = net()
     before = module[0].weight.detach().clone()
-    groups = [Group(list(module[2].parameters())), Group(list(module[0].parameters()), 0.0)]
+    groups = [Group(list(module[2].parameters())), Group(list(module[0].parameters()), Pace(0.0))]
     fit(module, rows(), PLAIN, tmp_path, groups=groups)
     assert torch.equal(module[0].weight, before)
     assert not torch.equal(module[2].weight, net()[2].weight)

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from instar.stages.train.rows import Rows, join
+from instar.stages.train.rows import Rows, join, trusting
 
 
 def rows(values, **more):
@@ -19,7 +20,7 @@ def test_take_copies_every_part():
 
 
 def test_join_trusts_only_rows_with_a_teacher():
-    taught = rows([3.0], teacher=torch.tensor([[0.7]]))
+    taught = trusting(rows([3.0], teacher=torch.tensor([[0.7]])), torch.ones(1))
     for first, second, trust in (
         (rows([1.0, 2.0]), taught, [0, 0, 1]),
         (taught, rows([1.0, 2.0]), [1, 0, 0]),
@@ -28,3 +29,10 @@ def test_join_trusts_only_rows_with_a_teacher():
         assert joined.trust.tolist() == trust
         assert joined.teacher[joined.trust.bool()].item() == torch.tensor(0.7).item()
     assert join(rows([1.0]), rows([2.0])).teacher is None
+
+
+def test_trusting_keeps_the_larger_trust_and_needs_a_teacher():
+    taught = rows([1.0, 2.0], teacher=torch.zeros(2, 1))
+    once = trusting(taught, torch.tensor([0.3, 0.0]))
+    assert trusting(once, torch.tensor([0.1, 0.2])).trust.tolist() == pytest.approx([0.3, 0.2])
+    assert trusting(rows([1.0]), torch.ones(1)).trust is None

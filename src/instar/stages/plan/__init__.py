@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 
 from instar.core.errors import InputError
-from instar.core.finding import worst
+from instar.core.finding import Finding, Verdict, worst
 from instar.core.policy import PlanPolicy
-from instar.core.records import Admission, Layer, ModelVersion, Plan, Request
+from instar.core.records import (
+    Admission,
+    Layer,
+    ModelVersion,
+    Past,
+    Plan,
+    Request,
+    Rung,
+    Rungs,
+)
 from instar.core.tools import Tools
+from instar.core.update import next_rung
 from instar.models import analyse
+from instar.models.strategies import Case
 from instar.models.surgery import NoHead
 from instar.stages.plan import evidence as gathering
 from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.findings import findings
 from instar.stages.plan.forecast import forecasts
+from instar.stages.plan.ladder import ladder
+from instar.stages.plan.means import Means, means
+from instar.stages.plan.past import corrected
 from instar.stages.plan.probe import Probe, probe
-from instar.stages.plan.rule import choose
+from instar.stages.plan.rule import Facts, choose
 
 _ANALYSED = 2_048  # rows
 
@@ -28,6 +43,8 @@ def plan(
     request: Request,
     champion: ModelVersion,
     admission: Admission,
+    past: Past,
+    rungs: Rungs,
     *,
     policy: PlanPolicy,
     tools: Tools,
@@ -35,13 +52,19 @@ def plan(
     """Choose a strategy by evidence, and say why.
 
     `keep` is a verdict of FAIL: the update as asked for is not worth it, and ends here with the
-    champion untouched. A change of features or network leaves only `full`.
+    champion untouched. A change of features or network leaves only `full`. Where a gate refused
+    the candidate of the last plan, the next rung of its ladder is taken.
 
+    Args:
+        past: How earlier updates of this model came out.
+        rungs: The plans of this update whose candidates were refused, with the verdicts.
     Raises:
         NotAllowed: the policy forces or forbids what the request rules out.
         UnknownName: the policy names a strategy that does not exist.
         InputError: the champion's network cannot be built and is not about to change.
     """
+    if rungs:
+        return _climbed(rungs[-1])
     changed = _changed(request, champion)
     with _one_thread():
         tools.progress("plan", 0, 3, "reading rows")
@@ -51,11 +74,15 @@ def plan(
         fallen = gathering.drop(seen) if seen else None
         tools.progress("plan", 2, 3, "probing")
         tried = _probed(seen) if seen and not changed else None
-        rows = (_fresh(admission), sum(part.rows for part in champion.train))
-        names = policy.strategies if not changed else ("keep", "full")
-        expected = forecasts(seen, tried, champion.recipe, rows, names, policy) if seen else ()
-    choice = choose(changed, tried, fallen, {f.strategy: f for f in expected}, policy)
-    found = findings(choice, tried, fallen, layers, seen, policy)
+        net = seen.net if seen else None
+        there = means(request, champion, admission, net, tools.artifacts)
+        case = _case(champion, admission, there)
+        names = there.possible(policy.strategies) if not changed else ("keep", "full")
+        expected = forecasts(seen, tried, case, names, policy) if seen else ()
+        expected = tuple(corrected(one, past) for one in expected)
+    by_name = {one.strategy: one for one in expected}
+    choice = choose(Facts(changed, there, tried, fallen, by_name, case.fresh), policy)
+    found = findings(choice, tried, fallen, layers, seen, past, policy)
     tools.progress("plan", 3, 3, choice.strategy)
     return Plan(
         verdict=worst(found),
@@ -64,6 +91,43 @@ def plan(
         reason=choice.reason,
         forecasts=expected,
         layers=layers,
+        then={} if changed else ladder(choice.strategy, there, by_name, policy),
+    )
+
+
+def _climbed(rung: Rung) -> Plan:
+    """Take the next rung: all that was measured still stands."""
+    last = rung.plan
+    refusal, strategy = next_rung(last, rung.validation) or (None, last.strategy)
+    said = refusal.message if refusal else "refused"
+    code = refusal.code if refusal else ""
+    reason = f"{code} refused the candidate of {last.strategy}: {said}"
+    worth = Finding("worth", Verdict.PASS, f"{strategy}: {reason}")
+    tried = (*last.tried, last.strategy)
+    return replace(
+        last,
+        verdict=Verdict.PASS,
+        findings=(worth, *(f for f in last.findings if f.code != "worth")),
+        strategy=strategy,
+        reason=reason,
+        then=_left(last.then, strategy),
+        tried=tried,
+    )
+
+
+def _left(then: Mapping[str, tuple[str, ...]], taken: str) -> dict[str, tuple[str, ...]]:
+    """Take a strategy, and what came before it, out of the ladder."""
+    left = {gate: tuple(n for n in names if n != taken) for gate, names in then.items()}
+    return {gate: names for gate, names in left.items() if names}
+
+
+def _case(champion: ModelVersion, admission: Admission, there: Means) -> Case:
+    return Case(
+        champion.recipe,
+        fresh=_fresh(admission),
+        old=sum(part.rows for part in champion.train),
+        image=champion.preprocessing.image is not None,
+        classes_added=len(there.added),
     )
 
 

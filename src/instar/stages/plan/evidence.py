@@ -23,7 +23,7 @@ from instar.models import build, predict, weights
 from instar.stats.bootstrap import Estimate, bootstrap
 from instar.stats.metrics import METRICS, Metric, primary
 
-RESAMPLES, LEVEL = 300, 0.95
+RESAMPLES, LEVEL = 200, 0.95
 
 
 @dataclass(frozen=True, slots=True)

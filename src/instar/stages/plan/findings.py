@@ -6,7 +6,8 @@ import statistics
 
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import PlanPolicy
-from instar.core.records import Layer
+from instar.core.records import Layer, Past
+from instar.stages.plan import past as earlier
 from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.probe import Probe
 from instar.stages.plan.rule import Choice
@@ -21,6 +22,7 @@ def findings(
     fallen: Estimate | None,
     layers: tuple[Layer, ...],
     seen: Evidence | None,
+    past: Past,
     policy: PlanPolicy,
 ) -> tuple[Finding, ...]:
     found = [_worth(choice, tried, policy), _dead_units(layers)]
@@ -28,6 +30,8 @@ def findings(
         found.append(_probe(tried, seen.metric.name, policy))
     if seen is not None and fallen is not None:
         found.append(_drop(fallen, seen.metric.name))
+    if regret := earlier.finding(past):
+        found.append(regret)
     return tuple(found)
 
 

@@ -5,34 +5,30 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from typing import TypeAlias
 
 import torch
 
 from instar.core.policy import PlanPolicy
 from instar.core.records import Forecast
-from instar.models import recipes
 from instar.models.recipes import Recipe
+from instar.models.strategies import STRATEGIES, Case, Route
 from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.probe import Probe
 
-_WARM_UP, _TIMED = 2, 5  # steps
+_WARM_UP, _TIMED = 1, 3  # steps
+_SIZES = (32, 256)  # rows a step
 
-SHARES = {
-    "incremental": (0.9, 0.3, 0.6),
-    "hybrid": (1.0, 0.4, 0.7),
-    "full": (1.0, 0.0, 1.1),
-}
-"""Gain, forgetting and flips in units of the probe's, as measured on Elec2: rounded, and only a
-prior. A retrain's gain is the least certain: there it was none, elsewhere it was the largest."""
+Pace: TypeAlias = Callable[[Recipe], float]
+"""How many CPU seconds a step by a recipe takes."""
 
 
 def forecasts(
     evidence: Evidence,
     probe: Probe | None,
-    recipe: Mapping[str, float],
-    rows: tuple[int, int],
+    case: Case,
     names: Sequence[str],
     policy: PlanPolicy,
 ) -> tuple[Forecast, ...]:
@@ -40,53 +36,60 @@ def forecasts(
 
     Args:
         probe: None where it could not be run: gains are then unknown and given as 0.
-        recipe: The champion's.
-        rows: Training rows, fresh and old.
+        case: The champion's recipe, and training rows.
     """
-    fresh, old = rows
-    ways = {
-        "incremental": (recipes.incremental(recipe, fresh, old), fresh),
-        "hybrid": (recipes.incremental(recipe, fresh, old), fresh),
-        "full": (recipes.full(recipe, fresh + old), fresh + old),
-    }
-    chosen = [(name, *ways[name]) for name in names if name in ways]
-    seconds = {way: step_seconds(evidence, way) for _, way, _ in chosen}
-    none = Forecast("keep", 0.0, 0.0, 0.0, 0.0, 0.0, source="nothing changes")
-    kept = (none,) if "keep" in names else ()
-    costs = [(name, way, n, seconds[way] * way.steps(n)) for name, way, n in chosen]
-    return (*kept, *(_one(name, probe, way, n, cpu_s, policy) for name, way, n, cpu_s in costs))
+    pace = paced(evidence)
+    return tuple(_one(name, pace, probe, case, policy) for name in names)
 
 
 def _one(
-    name: str, probe: Probe | None, way: Recipe, rows: int, cpu_s: float, policy: PlanPolicy
+    name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPolicy
 ) -> Forecast:
+    strategy = STRATEGIES[name]
+    if strategy.route is None:
+        return Forecast(name, 0.0, 0.0, 0.0, 0.0, 0.0, source="nothing changes")
+    route = strategy.route(case)
+    cpu_s = _seconds(pace, route, case)
     gain, forgetting, flips = (0.0, 0.0, 0.0)
     source = "cost from timed steps; no probe, so no gain is forecast"
     if probe is not None:
-        shares = SHARES[name]
-        gain, forgetting, flips = (
-            share * value
-            for share, value in zip(
-                shares, (probe.gain.value, probe.forgetting, probe.flips), strict=True
-            )
-        )
+        usual = strategy.usual
+        gain = usual.gain * probe.gain.value
+        forgetting = usual.forgetting * probe.forgetting
+        flips = usual.flips * probe.flips
         source = f"probe on {probe.gain.n:,} rows x usual shares; cost from timed steps"
     return Forecast(
         strategy=name,
         gain=gain,
         forgetting=forgetting,
         flips=flips,
-        passes=float(way.passes(rows)),
+        passes=float(route.passes(case)),
         cpu_s=cpu_s,
         money=cpu_s / 3600 * policy.cost_per_cpu_hour,
         source=source,
     )
 
 
-def step_seconds(evidence: Evidence, way: Recipe) -> float:
-    """Time one training step of the champion's network, CPU seconds, on a copy."""
+def _seconds(pace: Pace, route: Route, case: Case) -> float:
+    """Say what a route costs, CPU seconds; answering a row is a third of learning from it."""
+    step = pace(route.recipe)
+    if route.fit == "steps":
+        return step * route.recipe.steps(route.rows(case))
+    rows = route.recipe.batch * (1 + route.recipe.replay_ratio)
+    return step * route.passes(case) / rows
+
+
+def paced(evidence: Evidence) -> Pace:
+    """Time steps of a small and of a large batch; a step costs a fixed part and one per row."""
+    small, large = (step_seconds(evidence, rows) for rows in _SIZES)
+    a_row = max(0.0, (large - small) / (_SIZES[1] - _SIZES[0]))
+    fixed = max(0.0, small - a_row * _SIZES[0])
+    return lambda way: fixed + a_row * way.batch * (1 + way.replay_ratio)
+
+
+def step_seconds(evidence: Evidence, size: int) -> float:
+    """Time one training step of the champion's network on `size` rows, CPU seconds, on a copy."""
     net = deepcopy(evidence.net).train()
-    size = max(2, round(way.batch * (1 + way.replay_ratio)))
     places = torch.tensor(list(itertools.islice(itertools.cycle(range(len(evidence.fresh))), size)))
     optimizer = torch.optim.AdamW(net.parameters(), fused=True)
     took = []

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from instar.core.errors import PolicyError, UnknownName
 from instar.core.policy import PlanPolicy
 from instar.core.records import Forecast
+from instar.models.strategies import STRATEGIES
+from instar.stages.plan.means import Means
 from instar.stages.plan.probe import Probe
 from instar.stats.bootstrap import Estimate
 
-KNOWN = ("keep", "incremental", "hybrid", "full")
 FAR = 0.20  # a fall of the metric after which the champion is no good place to start from
 _WON_BACK = 0.8  # share of the fall that the head alone wins back
+_NEXT = ("incremental", "hybrid", "incremental-blind", "head", "warm", "full", "recent", "keep")
+"""What takes the place of a strategy that is not allowed or not possible, in order."""
 
 
 class NotAllowed(PolicyError):
@@ -25,6 +28,15 @@ class NotAllowed(PolicyError):
         super().__init__(f"the strategy {wanted}, since {why}", got, "set plan.strategy: auto")
 
 
+class NotPossible(PolicyError):
+    """Refuse a policy that forces a strategy for which something is missing."""
+
+    code = "policy.strategy_not_possible"
+
+    def __init__(self, strategy: str, lacks: str) -> None:
+        super().__init__(f"{lacks} for {strategy}", "none", "set plan.strategy: auto")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A strategy, and why in words."""
@@ -33,33 +45,45 @@ class Choice:
     reason: str
 
 
-def choose(
-    changed: str,
-    probe: Probe | None,
-    drop: Estimate | None,
-    forecasts: Mapping[str, Forecast],
-    policy: PlanPolicy,
-) -> Choice:
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rule decides on.
+
+    `changed` says what the request changes besides the data, in words; empty if nothing. `drop` is
+    how far the champion fell on fresh rows; None where it has no holdout. `forecasts` go by
+    strategy. `fresh` counts training rows.
+    """
+
+    changed: str
+    means: Means
+    probe: Probe | None
+    drop: Estimate | None
+    forecasts: Mapping[str, Forecast]
+    fresh: int
+
+
+def choose(facts: Facts, policy: PlanPolicy) -> Choice:
     """Decide.
 
-    Args:
-        changed: What the request changes besides the data, in words; empty if nothing.
-        drop: How far the champion fell on fresh rows; None where it has no holdout.
-        forecasts: By strategy.
     Raises:
         UnknownName: the policy names a strategy that does not exist.
         NotAllowed: the policy forces or forbids what the request rules out.
+        NotPossible: the policy forces what there are no means for.
     """
     for name in (*policy.strategies, *({policy.strategy} - {"auto"})):
-        if name not in KNOWN:
-            raise UnknownName("strategy", name, KNOWN)
-    if changed:
-        return _rebuilt(changed, policy)
+        if name not in STRATEGIES:
+            raise UnknownName("strategy", name, STRATEGIES)
+    if facts.changed:
+        return _rebuilt(facts.changed, policy)
     if policy.strategy != "auto":
+        if lacks := facts.means.lacks(policy.strategy):
+            raise NotPossible(policy.strategy, lacks[0].value)
         return Choice(policy.strategy, "the policy names it")
-    if worthless := _worthless(probe, drop, forecasts, policy):
+    if facts.means.added:
+        return _allowed(_grown(facts), facts.means, policy)
+    if worthless := _worthless(facts, policy):
         return Choice("keep", worthless)
-    return _allowed(_preferred(probe, drop), policy)
+    return _allowed(_preferred(facts, policy), facts.means, policy)
 
 
 def _rebuilt(changed: str, policy: PlanPolicy) -> Choice:
@@ -70,13 +94,22 @@ def _rebuilt(changed: str, policy: PlanPolicy) -> Choice:
     return Choice("full", f"{changed}: the champion's weights do not fit, so training starts anew")
 
 
-def _worthless(
-    probe: Probe | None,
-    drop: Estimate | None,
-    forecasts: Mapping[str, Forecast],
-    policy: PlanPolicy,
-) -> str:
+def _grown(facts: Facts) -> Choice:
+    new = ", ".join(facts.means.added)
+    if facts.means.lacks("hybrid"):
+        return Choice(
+            "keep", f"{new} came new, and without old rows the known classes would be forgotten"
+        )
+    return Choice(
+        "hybrid",
+        f"{new} came new: the head grows, old rows are replayed class by class, and the layers "
+        "below learn slowly",
+    )
+
+
+def _worthless(facts: Facts, policy: PlanPolicy) -> str:
     """Say why the champion should be kept; empty if it should not."""
+    probe, drop = facts.probe, facts.drop
     if probe is None or "keep" not in policy.strategies:
         return ""
     steady = drop is None or drop.interval.low <= 0
@@ -86,7 +119,7 @@ def _worthless(
             f"the champion has not fallen on fresh rows, and refitting its head gains at most "
             f"{100 * high:.2f} points, less than {100 * policy.min_gain:.2f}"
         )
-    worths = {name: worth(f, policy) for name, f in forecasts.items() if name != "keep"}
+    worths = {name: worth(f, policy) for name, f in facts.forecasts.items() if name != "keep"}
     best = max(worths, key=lambda name: worths[name], default="")
     if best and worths[best] <= 0:
         return f"no strategy is worth its price; the best, {best}, would cost {-worths[best]:.2f}"
@@ -105,10 +138,23 @@ def worth(forecast: Forecast, policy: PlanPolicy) -> float:
     return gain - 100 * forecast.flips * policy.cost_per_flip - forecast.money
 
 
-def _preferred(probe: Probe | None, drop: Estimate | None) -> Choice:
+def _preferred(facts: Facts, policy: PlanPolicy) -> Choice:
+    probe, drop = facts.probe, facts.drop
+    if not policy.old_served:
+        return Choice(
+            "recent",
+            "old rows are not served any more (plan.old_served), so nothing is spent on them",
+        )
+    if facts.means.lacks("incremental"):
+        return Choice(
+            "incremental-blind",
+            "no old row is left to replay; the champion's answers and weights stand in for them",
+        )
     if drop is not None and drop.interval.low > FAR:
         return Choice(
-            "full", f"the champion fell by {100 * drop.value:.1f} points: too far to start from it"
+            "warm",
+            f"the champion fell by {100 * drop.value:.1f} points: too far for a replayed sample, "
+            "so all rows are gone through again from its weights",
         )
     if probe is None:
         return Choice("incremental", "no probe was possible; going on from the champion is cheap")
@@ -126,11 +172,12 @@ def _preferred(probe: Probe | None, drop: Estimate | None) -> Choice:
     )
 
 
-def _allowed(choice: Choice, policy: PlanPolicy) -> Choice:
-    if choice.strategy in policy.strategies:
+def _allowed(choice: Choice, means: Means, policy: PlanPolicy) -> Choice:
+    """Take the choice, or what comes next where it is not allowed or not possible."""
+    if choice.strategy in policy.strategies and not means.lacks(choice.strategy):
         return choice
-    for name in ("incremental", "hybrid", "full", "keep"):
+    why = f"needs {lacks[0].value}" if (lacks := means.lacks(choice.strategy)) else "is not allowed"
+    for name in means.possible(_NEXT):
         if name in policy.strategies:
-            reason = f"{choice.reason}; {choice.strategy} would be next but is not allowed"
-            return Choice(name, reason)
+            return Choice(name, f"{choice.reason}; {choice.strategy} would be next but {why}")
     raise NotAllowed(choice.strategy, choice.reason, "no strategy allowed")

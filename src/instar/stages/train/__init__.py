@@ -13,19 +13,30 @@ from torch import nn
 
 from instar import provenance
 from instar.core.data import Snapshot
+from instar.core.errors import PolicyError
 from instar.core.finding import Finding, worst
 from instar.core.fingerprint import fingerprint
 from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Cost, Epoch, ModelVersion, Plan, Request, Training
 from instar.core.tools import Tools
 from instar.models import predict, weights
+from instar.models.strategies import STRATEGIES, Case, Route
 from instar.stages.train import course, health, loop, rows, sample
+from instar.stages.train.fits import FITS, Fitting
 from instar.stages.train.loop import Course, Run, State
 from instar.stages.train.methods import METHODS
 from instar.stages.train.methods.part import Part
+from instar.stages.train.settle import settle
 from instar.stages.train.start import Start, lay
-from instar.stages.train.strategies import STRATEGIES
-from instar.stages.train.strategies.route import Case, Route
+
+
+class NothingToTrain(PolicyError):
+    """Refuse to train where the plan is to leave the champion as it is."""
+
+    code = "policy.nothing_to_train"
+
+    def __init__(self, strategy: str) -> None:
+        super().__init__("a strategy that trains", strategy, "set plan.strategy: auto")
 
 
 def train(
@@ -49,30 +60,32 @@ def train(
     began = (time.process_time(), tools.clock.monotonic())
     fresh = admission.split.train.rows if admission.split else 0
     old = sum(part.rows for part in champion.train)
-    route = STRATEGIES[plan.strategy](Case(champion.recipe, fresh, old), policy)
+    image = champion.preprocessing.image is not None
+    route, policy = settle(_route(plan.strategy, Case(champion.recipe, fresh, old, image)), policy)
     with _threads(policy.threads):
-        start = lay(request, champion, admission, scratch=route.scratch, policy=policy, tools=tools)
+        start = lay(request, champion, admission, route=route, policy=policy, tools=tools)
         parts = [METHODS[name](start.ground, policy) for name in route.methods]
-        way = course.chart(request.task, route, parts, policy, tools.seed)
+        data = _joined(start, parts)
+        way = course.chart(request.task, route, data, parts, policy, tools.seed)
         keeper = course.keeper(request, champion, start, route, policy, tools)
-        run = loop.fit(
-            start.net,
-            _joined(start, parts),
-            len(start.learn),
-            start.ground.valid,
-            way,
-            groups=course.groups(start.net, route),
+        fitting = Fitting(
+            net=start.net,
+            rows=data,
+            ground=start.ground,
+            course=way,
+            parts=parts,
             keeper=keeper,
             tell=lambda epoch: _tell(tools, epoch, way.epochs),
         )
+        run = FITS[route.fit](fitting)
         findings = health.findings(run, _loss_on_training_rows(start, run, way))
         state, more = _finished(start.net, run, parts)
         replay, replay_logits = _sampled(champion, start, state, policy, tools)
-    data = weights.save(state)
+    saved = weights.save(state)
     return Training(
         verdict=worst(findings),
         findings=(*findings, *more),
-        weights=tools.artifacts.put(data),
+        weights=tools.artifacts.put(saved),
         preprocessing=start.preprocessing,
         schema=start.schema,
         train=start.train,
@@ -86,15 +99,31 @@ def train(
         replay_logits=replay_logits,
         cost=_cost(*began, tools),
         before=fingerprint(tools.artifacts.read(champion.weights)),
-        after=fingerprint(data),
+        after=fingerprint(saved),
         environment=provenance.environment(tools.project),
     )
 
 
+def _route(name: str, case: Case) -> Route:
+    route = STRATEGIES[name].route
+    if route is None:
+        raise NothingToTrain(name)
+    return route(case)
+
+
 def _joined(start: Start, parts: Sequence[Part]) -> rows.Rows:
-    data = start.learn
+    """Put what is learnt and what is replayed below each other, each with its trust."""
+    data, recall = start.learn, max((part.recall for part in parts), default=0.0)
     for part in parts:
-        data = rows.join(data, part.rows) if part.rows is not None else data
+        data = part.teach(data) if part.teach else data
+    for part in parts:
+        if part.rows is not None:
+            old = (
+                rows.trusting(part.rows, torch.full((len(part.rows),), recall))
+                if recall
+                else part.rows
+            )
+            data = rows.join(data, old)
     return data
 
 
@@ -139,7 +168,7 @@ def _sampled(
 def _carried(champion: ModelVersion, route: Route) -> Mapping[str, float]:
     """Hand the recipe on; an update is no measure for the next one, a full training is."""
     own = {"lr": route.recipe.lr, "batch": route.recipe.batch, "epochs": route.recipe.epochs}
-    return own if route.scratch else dict(champion.recipe)
+    return own if route.start == "anew" else dict(champion.recipe)
 
 
 @contextlib.contextmanager

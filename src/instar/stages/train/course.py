@@ -14,21 +14,26 @@ from instar.core.policy import TrainPolicy
 from instar.core.records import ModelVersion, Request
 from instar.core.tools import Tools
 from instar.models import predict, surgery
+from instar.models.strategies import Route
 from instar.stages.train import losses
 from instar.stages.train.checkpoint import FORMAT
-from instar.stages.train.loop import Course, Group, Keeper
+from instar.stages.train.loop import Course, Group, Keeper, Pace, Term
+from instar.stages.train.methods.distill import term
 from instar.stages.train.methods.part import Part
 from instar.stages.train.optimizers import OPTIMIZERS
+from instar.stages.train.rows import Rows
 from instar.stages.train.schedules import SCHEDULES
 from instar.stages.train.start import Start
-from instar.stages.train.strategies.route import Route
 from instar.stats.metrics import METRICS, primary
 
 
 def chart(
-    task: Task, route: Route, parts: Sequence[Part], policy: TrainPolicy, seed: int
+    task: Task, route: Route, rows: Rows, parts: Sequence[Part], policy: TrainPolicy, seed: int
 ) -> Course:
     """Put a course together.
+
+    Args:
+        rows: All that is trained on.
 
     Raises:
         UnknownName: the policy names an optimiser, schedule or loss that does not exist.
@@ -38,7 +43,7 @@ def chart(
         rule=OPTIMIZERS[policy.optimizer],
         schedule=SCHEDULES[policy.schedule],
         loss=losses.choose(policy.loss, task.kind),
-        terms=tuple(part.term for part in parts if part.term),
+        terms=(*(part.term for part in parts if part.term), *_taught(task, rows, policy)),
         metric=_metric(task),
         lr=route.recipe.lr,
         batch=route.recipe.batch,
@@ -48,7 +53,16 @@ def chart(
         patience=policy.patience,
         clip=policy.clip,
         seed=seed,
+        anchors=tuple(anchor for part in parts for anchor in part.anchors if anchor.weight),
+        average=max((part.average for part in parts), default=0.0),
     )
+
+
+def _taught(task: Task, rows: Rows, policy: TrainPolicy) -> tuple[Term, ...]:
+    """Add the one term that all methods with a teacher share, if any row trusts it."""
+    if rows.trust is None or not rows.trust.any():
+        return ()
+    return (term(task.kind, policy.temperature),)
 
 
 def _metric(task: Task) -> Callable[[predict.Floats, torch.Tensor], float]:
@@ -56,14 +70,20 @@ def _metric(task: Task) -> Callable[[predict.Floats, torch.Tensor], float]:
     return lambda out, labels: metric(predict.probabilities(out, task), labels.flatten().numpy())
 
 
-def groups(net: nn.Module, route: Route) -> list[Group]:
-    """Group the parameters by their share of the peak rate."""
-    fast = surgery.top(net, route.top) if route.top else surgery.blocks(net)
-    sides: dict[float, list[nn.Parameter]] = {1.0: [], route.below: []}
+def groups(net: nn.Module, parts: Sequence[Part]) -> list[Group]:
+    """Group the parameters by the pace of their layer; those that stay take no part at all."""
+    layers = surgery.blocks(net)
+    paces: dict[str, Pace] = {}
+    for part in parts:
+        paces |= part.paces(layers) if part.paces else {}
+    sides: dict[Pace, list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
-        if parameter.requires_grad:
-            sides[1.0 if surgery.owner(name) in fast else route.below].append(parameter)
-    return [Group(side, scale) for scale, side in sides.items() if side]
+        pace = paces.get(surgery.owner(name), Pace())
+        if not pace.scale:
+            parameter.requires_grad = False
+        elif parameter.requires_grad:
+            sides.setdefault(pace, []).append(parameter)
+    return [Group(side, pace) for pace, side in sides.items()]
 
 
 def keeper(

@@ -7,7 +7,8 @@ weight, as AdamW and SGD do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -20,26 +21,38 @@ class Flat:
     decay reaches it.
 
     Args:
-        groups: Parameters, group by group; `tensors` holds one flat parameter for each.
+        groups: Parameters, group by group; `tensors` holds one flat parameter for each, `weights`
+            and `gradient` are all of them.
     """
 
     def __init__(self, groups: Sequence[Sequence[nn.Parameter]]) -> None:
         self.parameters = [parameter for group in groups for parameter in group]
-        weights = torch.cat([p.detach().flatten() for p in self.parameters])
-        self.gradient = torch.zeros_like(weights)
+        self.weights = torch.cat([p.detach().flatten() for p in self.parameters])
+        self.gradient = torch.zeros_like(self.weights)
         self.views = _views(self.gradient, self.parameters)
         for parameter, data, view in zip(
-            self.parameters, _views(weights, self.parameters), self.views, strict=True
+            self.parameters, _views(self.weights, self.parameters), self.views, strict=True
         ):
             parameter.data, parameter.grad = data, view
         lengths = [sum(p.numel() for p in group) for group in groups]
-        self.tensors = [nn.Parameter(part) for part in torch.split(weights, lengths)]
+        self.tensors = [nn.Parameter(part) for part in torch.split(self.weights, lengths)]
         for tensor, part in zip(self.tensors, torch.split(self.gradient, lengths), strict=True):
             tensor.grad = part
 
     def clear(self) -> None:
         """Set all gradients to zero."""
         self.gradient.zero_()
+
+    @contextlib.contextmanager
+    def standing_at(self, weights: torch.Tensor) -> Iterator[None]:
+        """Let the network have other weights for a while."""
+        before = self.weights.clone() if weights is not self.weights else weights
+        with torch.no_grad():
+            self.weights.copy_(weights)
+            try:
+                yield
+            finally:
+                self.weights.copy_(before)
 
     def clip(self, largest: float, norm: torch.Tensor) -> None:
         """Scale gradients down to a norm of `largest`; write the norm before into `norm`, ()."""

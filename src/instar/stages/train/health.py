@@ -25,10 +25,16 @@ def findings(run: Run, train_loss: float) -> tuple[Finding, ...]:
         train_loss: Loss of the best epoch's weights on training rows, in evaluation mode.
     """
     damaged = (_checkpoint(run),) if run.damaged else ()
+    if not run.history:
+        return (_untrained(), *damaged)
     if run.broken:
         return (_nan(run), _gradients(run), *damaged)
     course = (_convergence(run), _overfit(run, train_loss), _divergence(run), _gradients(run))
     return (*course, *damaged)
+
+
+def _untrained() -> Finding:
+    return Finding("untrained", Verdict.PASS, "no step was made: the weights are the champion's")
 
 
 def _checkpoint(run: Run) -> Finding:

@@ -36,11 +36,32 @@ Term: TypeAlias = Callable[[torch.Tensor, Rows, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How a layer learns: at `scale` times the peak rate, once a share `since` has been done."""
+
+    scale: float = 1.0
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Half of `weight` times the squared distance to `place`, each weight times its `worth`.
+
+    `place` and `worth` are tensors by the names of parameters; without `worth` all weigh 1.
+    """
+
+    weight: float
+    place: State
+    worth: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Course:
     """Say how to train.
 
     `lr` is the peak rate, `batch` fresh rows a step, `replay_ratio` replayed rows per fresh one.
-    `metric` maps logits (n, k) and labels to the number that the history shows.
+    `metric` maps logits (n, k) and labels to the number that the history shows. `average` is the
+    decay of the running average of the weights that is judged and kept; 0: they are themselves.
     """
 
     rule: Rule
@@ -56,14 +77,16 @@ class Course:
     patience: int
     clip: float
     seed: int
+    anchors: tuple[Anchor, ...] = ()
+    average: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Parameters that learn at `scale` times the peak rate."""
+    """Parameters that learn at one pace."""
 
     parameters: Sequence[nn.Parameter]
-    scale: float = 1.0
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(slots=True)
@@ -73,6 +96,7 @@ class Run:
     `step` counts those of the epoch under way, whose losses so far are `losses`; `dealt` is the
     state of the generator from which its order was drawn. `broken_at` and `broken_batch` name
     the step of the last epoch whose loss was no number, from 1, and the digest of its rows.
+    `averaged` are the weights' running average, in the order of `Flat`, where one is kept.
     `damaged` names checkpoints that the disk has damaged.
     """
 
@@ -91,6 +115,7 @@ class Run:
     broken_batch: str = ""
     losses: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     dealt: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    averaged: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     damaged: list[str] = field(default_factory=list)
 
 
@@ -140,11 +165,14 @@ def fit(
         groups: The network's parameters with their shares of the peak rate.
     """
     flat = Flat([group.parameters for group in groups])
-    slots = [{"params": [t], "scale": g.scale} for t, g in zip(flat.tensors, groups, strict=True)]
+    slots = [{"params": [t], "pace": g.pace} for t, g in zip(flat.tensors, groups, strict=True)]
     optimizer = course.rule(slots, course.lr, course.weight_decay)
+    pulls = [_pull(flat, net, anchor) for anchor in course.anchors]
     steps = math.ceil(fresh / course.batch)
     with _own_randomness(course.seed) as order:
         run = _resume(keeper, net, optimizer, order, valid, course)
+        if course.average and not len(run.averaged):
+            run.averaged = flat.weights.clone()
         saved = keeper.clock.monotonic()
         while run.epoch < course.epochs and run.epoch - run.best_epoch < course.patience:
             net.train()
@@ -154,9 +182,11 @@ def fit(
             norms = torch.tensor(run.norms[-steps:])
             dealt = batches(order, fresh, len(rows), course)
             for step, i in enumerate(islice(dealt, run.step, None), run.step):  # i: (b,)
-                rate = _rate(course, run.epoch + step / steps)
+                done = (run.epoch + step / steps) / course.epochs
+                rate = course.lr * course.schedule(done)
                 for group in optimizer.param_groups:
-                    group["lr"] = rate * group["scale"]
+                    pace: Pace = group["pace"]
+                    group["lr"] = rate * pace.scale if done >= pace.since else 0.0
                 out = net(*[part[i] for part in rows.inputs])  # (b, k)
                 loss = course.loss(out, rows.labels[i])  # ()
                 run.losses[step] = loss.detach()
@@ -164,8 +194,12 @@ def fit(
                     loss = loss + term(out, rows, i)  # ()
                 flat.clear()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                for pull in pulls:
+                    pull(flat)
                 flat.clip(course.clip, norms[step])
                 optimizer.step()
+                if course.average:
+                    run.averaged.lerp_(flat.weights, _share(course.average, run.steps))
                 run.passes += len(i)
                 run.steps, run.step = run.steps + 1, step + 1
                 keeper.pulse.beat()
@@ -178,7 +212,8 @@ def fit(
             run.epoch, run.step = run.epoch + 1, 0
             run.norms[-steps:] = norms.tolist()
             rate = _rate(course, run.epoch - 1 / steps)
-            _look(run, net, valid, course, run.losses.mean().item(), norms.mean().item(), rate)
+            with flat.standing_at(run.averaged if course.average else flat.weights):
+                look(run, net, valid, course, run.losses.mean().item(), norms.mean().item(), rate)
             tell(run.history[-1])
             if run.broken:
                 _blame(run, rows, fresh, course)
@@ -187,6 +222,27 @@ def fit(
                 _keep(keeper, run, net, optimizer, order)
                 saved = keeper.clock.monotonic()
     return run
+
+
+def _pull(flat: Flat, net: nn.Module, anchor: Anchor) -> Callable[[Flat], None]:
+    """Make what adds an anchor's gradient: two kernels, whatever the number of layers."""
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    order = [names[id(parameter)] for parameter in flat.parameters]
+    place = torch.cat([anchor.place[name].flatten() for name in order])
+    if anchor.worth is None:
+        worth = torch.full_like(place, anchor.weight)
+    else:
+        worth = anchor.weight * torch.cat([anchor.worth[name].flatten() for name in order])
+
+    def pull(flat: Flat) -> None:
+        flat.gradient.addcmul_(flat.weights - place, worth)
+
+    return pull
+
+
+def _share(decay: float, step: int) -> float:
+    """Say how far a running average moves in a step; the first ones count in full."""
+    return max(1 - decay, 1 / (step + 1))
 
 
 def _rate(course: Course, epochs: float) -> float:
@@ -232,15 +288,17 @@ def judge(net: nn.Module, valid: Rows, course: Course) -> tuple[float, float]:
     return course.loss(torch.from_numpy(out), valid.labels).item(), course.metric(out, valid.labels)
 
 
-def _begin(net: nn.Module, valid: Rows, course: Course) -> Run:
+def begin(net: nn.Module, valid: Rows, course: Course) -> Run:
+    """Measure where a training starts; that counts as its epoch 0."""
     loss, _ = judge(net, valid, course)
     loss = loss if math.isfinite(loss) else math.inf
     return Run(best=_copy(net), best_loss=loss, first_loss=loss)
 
 
-def _look(
+def look(
     run: Run, net: nn.Module, valid: Rows, course: Course, loss: float, norm: float, rate: float
 ) -> None:
+    """Measure where the network is after an epoch, and keep its weights if they are the best."""
     valid_loss, metric = judge(net, valid, course)
     run.history.append(Epoch(run.epoch, loss, valid_loss, metric, rate, norm))
     run.broken = not (math.isfinite(loss) and math.isfinite(valid_loss))
@@ -278,7 +336,7 @@ def _keep(
         "best": run.best,
         "optimizer": checkpoint.pack(optimizer),
         "random": random,
-        "epoch": {"losses": run.losses},
+        "epoch": {"losses": run.losses, "averaged": run.averaged},
     }
     tensors = {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
     plain = {name: getattr(run, name) for name in _CARRIED}
@@ -298,7 +356,7 @@ def _resume(
 ) -> Run:
     kept, damaged = checkpoint.load(keeper.folder, keeper.key)
     if kept is None:
-        run = _begin(net, valid, course)
+        run = begin(net, valid, course)
         run.damaged = damaged
         return run
     net.load_state_dict(kept.part("net"))
@@ -312,6 +370,7 @@ def _resume(
         best=kept.part("best"),
         history=history,
         losses=kept.part("epoch")["losses"],
+        averaged=kept.part("epoch")["averaged"],
         dealt=random["order"],
         damaged=damaged,
         **carried,

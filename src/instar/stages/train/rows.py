@@ -17,7 +17,8 @@ class Rows:
     """Hold a network's call arguments, each (n, ...), and labels.
 
     Labels are int64 (n,) class places for a multiclass task, else float32 (n, 1). `teacher` are
-    the champion's logits (n, k), and `trust` (n,) how far its answer counts, from 0.
+    the champion's logits (n, k), and `trust` (n,) how far its answer counts beside the label's
+    loss, from 0; none means not at all.
     """
 
     inputs: tuple[torch.Tensor, ...]
@@ -46,6 +47,13 @@ def of(frame: pl.DataFrame, preprocessing: Preprocessing, task: Task) -> Rows:
     return Rows(tensors(prepare.inputs(frame, preprocessing)), labels)
 
 
+def trusting(rows: Rows, trust: torch.Tensor) -> Rows:
+    """Trust the rows' teacher, (n,), where it was not trusted more already."""
+    if rows.teacher is None:
+        return rows
+    return replace(rows, trust=trust if rows.trust is None else torch.maximum(rows.trust, trust))
+
+
 def join(first: Rows, second: Rows) -> Rows:
     """Put rows below each other; where only one side has a teacher, the other trusts nobody."""
     inputs = tuple(torch.cat(pair) for pair in zip(first.inputs, second.inputs, strict=True))
@@ -54,14 +62,16 @@ def join(first: Rows, second: Rows) -> Rows:
     if teacher is None:
         return joined
     sides = [_taught(side, teacher.shape[1]) for side in (first, second)]
+    trusted = any(side.trust is not None for side in (first, second))
     return replace(
         joined,
         teacher=torch.cat([teacher for teacher, _ in sides]),
-        trust=torch.cat([trust for _, trust in sides]),
+        trust=torch.cat([trust for _, trust in sides]) if trusted else None,
     )
 
 
 def _taught(rows: Rows, outputs: int) -> tuple[torch.Tensor, torch.Tensor]:
+    nobody = torch.zeros(len(rows))
     if rows.teacher is None:
-        return torch.zeros(len(rows), outputs), torch.zeros(len(rows))
-    return rows.teacher, torch.ones(len(rows)) if rows.trust is None else rows.trust
+        return torch.zeros(len(rows), outputs), nobody
+    return rows.teacher, nobody if rows.trust is None else rows.trust

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import polars as pl
 import torch
@@ -16,6 +19,7 @@ from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data import snapshot
 from instar.models import build, predict, weights
+from instar.models.strategies import Route
 from instar.stages.train import rows, sample
 from instar.stages.train.methods.part import Ground
 from instar.stages.train.rows import Rows
@@ -45,14 +49,13 @@ def lay(
     champion: ModelVersion,
     admission: Admission,
     *,
-    scratch: bool,
+    route: Route,
     policy: TrainPolicy,
     tools: Tools,
 ) -> Start:
     """Read what the training needs, and build its network.
 
-    With `scratch`, all rows there ever were are learnt from, by new weights; preprocessing is
-    fitted anew if the features changed. Otherwise the champion's weights and preprocessing go on.
+    Preprocessing is fitted anew if the features changed; else the champion's goes on.
 
     Raises:
         NothingAdmitted: the data gate let nothing through.
@@ -63,15 +66,32 @@ def lay(
     old = sum(part.rows for part in champion.train)
     fresh = snapshot.load(split.train, tools.artifacts)
     replay = sample.kept(champion, tools.artifacts, sample.size(old, policy), tools.seed)
-    learn = snapshot.load_all(train, tools.artifacts) if scratch else fresh
+    learn = snapshot.load_all(train, tools.artifacts) if route.learn == "all" else fresh
     schema, how = _preprocessing(request, champion, admission, learn)
-    net, before = _network(request, champion, how, scratch=scratch, tools=tools)
-    valid = rows.of(snapshot.load(split.valid, tools.artifacts), how, request.task)
-    kept, held = (None, None) if scratch else _taught(net, champion, replay, tools)
+    before = weights.read(tools.artifacts.read(champion.weights))
+    build_anew = functools.partial(_network, request, how, tools)
+    net = build_anew()
+    if route.start == "champion":
+        weights.load(net, before)
+    same = set(request.features) == set(champion.preprocessing.columns)
+    teach = functools.cache(lambda: _teacher(net, before) if same else None)
+    learnt = rows.of(learn, how, request.task)
+    kept, held = (None, None) if route.start == "anew" else _old(champion, replay, teach, tools)
     return Start(
         net=net,
-        learn=rows.of(learn, how, request.task),
-        ground=Ground(request.task, before, valid, kept, held),
+        learn=learnt,
+        ground=Ground(
+            task=request.task,
+            net=net,
+            champion=before,
+            anew=lambda: dict(build_anew().state_dict()),
+            learn=learnt,
+            valid=rows.of(snapshot.load(split.valid, tools.artifacts), how, request.task),
+            replay=kept,
+            old_valid=held,
+            teach=lambda part: _taught(part, teach()),
+            seed=tools.seed,
+        ),
         schema=schema,
         preprocessing=how,
         train=train,
@@ -98,33 +118,43 @@ def _preprocessing(
     return admission.schema, prepare.fit(learn, admission.schema, settings)
 
 
-def _network(
-    request: Request,
-    champion: ModelVersion,
-    how: Preprocessing,
-    *,
-    scratch: bool,
-    tools: Tools,
-) -> tuple[nn.Module, dict[str, torch.Tensor]]:
-    before = weights.read(tools.artifacts.read(champion.weights))
+def _network(request: Request, how: Preprocessing, tools: Tools) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(tools.seed)  # new weights are drawn while the network is built
-        net = build.build(request.network, how.inputs(request.task.outputs), tools.project)
-    if not scratch:
-        weights.load(net, before)
-    return net, before
+        return build.build(request.network, how.inputs(request.task.outputs), tools.project)
 
 
-def _taught(
-    net: nn.Module, champion: ModelVersion, replay: pl.DataFrame, tools: Tools
+def _teacher(net: nn.Module, champion: dict[str, torch.Tensor]) -> nn.Module | None:
+    """Make the champion's network again; None where the new one has another shape."""
+    twin = copy.deepcopy(net)
+    try:
+        weights.load(twin, champion)
+    except weights.WeightsMismatch:
+        return None
+    return twin.eval()
+
+
+def _taught(part: Rows, teacher: nn.Module | None) -> Rows:
+    if teacher is None:
+        return part
+    return replace(part, teacher=torch.from_numpy(predict.logits(teacher, part.inputs)))
+
+
+def _old(
+    champion: ModelVersion,
+    replay: pl.DataFrame,
+    teach: Callable[[], nn.Module | None],
+    tools: Tools,
 ) -> tuple[Rows | None, Rows | None]:
     """Divide the replay sample: rows to train on, with the champion's logits, and to choose on."""
     if replay.height < 2 * _HELD:
         return None, None
     old = rows.of(replay, champion.preprocessing, champion.task)
     answers = sample.stored_logits(champion, tools.artifacts, len(old))
-    answers = predict.logits(net, old.inputs) if answers is None else answers
-    old = Rows(old.inputs, old.labels, torch.from_numpy(answers))
+    if answers is None:
+        old = _taught(old, teach())
+    else:
+        old = replace(old, teacher=torch.from_numpy(answers))
     shuffled = torch.randperm(len(old), generator=torch.Generator().manual_seed(tools.seed))
     held = len(old) // _HELD
     return old.take(shuffled[held:]), old.take(shuffled[:held])

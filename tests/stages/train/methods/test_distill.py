@@ -6,10 +6,9 @@ import torch
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from instar.core.data import Task, TaskKind
+from instar.core.data import TaskKind
 from instar.core.policy import TrainPolicy
-from instar.stages.train.methods.distill import distill, divergence
-from instar.stages.train.methods.part import Ground
+from instar.stages.train.methods.distill import WEIGHT, distill, divergence, term
 from instar.stages.train.rows import Rows
 
 RNG = np.random.default_rng(0)
@@ -31,25 +30,29 @@ def test_divergence_of_a_binary_logit_is_that_of_two_classes():
     )
 
 
-def test_term_counts_trusted_rows_only():
+def test_term_weighs_each_row_by_its_trust_and_averages_over_the_batch():
     data = Rows(
         (torch.zeros(4, 1),),
         torch.zeros(4, 1),
         teacher=torch.full((4, 1), 2.0),
-        trust=torch.tensor([0.0, 0.0, 1.0, 1.0]),
+        trust=torch.tensor([0.0, 0.0, 0.5, 0.5]),
     )
-    task = Task(TaskKind.REGRESSION, "y")
-    ground = Ground(task, {}, valid=data, replay=data, old_valid=None)
-    term = distill(ground, TrainPolicy(distill=0.5)).term
-    assert term is not None
+    gap = term(TaskKind.REGRESSION, 2.0)
     places = torch.arange(4)
     out = torch.tensor([[100.0], [100.0], [2.0], [5.0]])
-    assert term(out, data, places).item() == pytest.approx(0.5 * (0 + 9) / 2)
-    assert term(out[:2], data, places[:2]).item() == 0
+    assert gap(out, data, places).item() == pytest.approx(0.5 * 9 / 4)
+    assert gap(out[:2], data, places[:2]).item() == 0
+    assert gap(out, Rows(data.inputs, data.labels), places).item() == 0
 
 
-def test_distill_adds_nothing_without_old_rows_or_weight():
-    task = Task(TaskKind.REGRESSION, "y")
-    rows = Rows((torch.zeros(1, 1),), torch.zeros(1, 1))
-    assert distill(Ground(task, {}, rows, None, None), TrainPolicy()).term is None
-    assert distill(Ground(task, {}, rows, rows, None), TrainPolicy(distill=0)).term is None
+def test_divergence_follows_a_teacher_of_fewer_classes_among_those():
+    student, teacher = torch.randn(5, 4), torch.randn(5, 3)
+    torch.testing.assert_close(
+        divergence(student, teacher, TaskKind.MULTICLASS, 2.0),
+        divergence(student[:, :3], teacher, TaskKind.MULTICLASS, 2.0),
+    )
+
+
+def test_distill_trusts_replayed_rows_as_the_policy_says(ground):
+    assert distill(ground(), TrainPolicy()).recall == WEIGHT
+    assert distill(ground(), TrainPolicy(distill=0.2)).recall == 0.2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional
 
@@ -10,35 +12,44 @@ from instar.core.policy import TrainPolicy
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
 
+WEIGHT = 0.6
+
 
 def distill(ground: Ground, policy: TrainPolicy) -> Part:
-    """Add the divergence from the champion's softened answers, where rows have a teacher.
+    """Add the divergence from the champion's softened answers on replayed rows.
 
     Source:
         Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"; as a means against
         flips: Jiang et al. 2022, "Churn Reduction via Distillation".
     """
-    if ground.replay is None or policy.distill == 0:
-        return Part()
+    return Part(recall=WEIGHT if policy.distill is None else policy.distill)
 
-    def term(logits: torch.Tensor, rows: Rows, places: torch.Tensor) -> torch.Tensor:
+
+def term(kind: TaskKind, temperature: float) -> Callable[..., torch.Tensor]:
+    """Make the second loss of all methods that have a teacher: trust times divergence, averaged.
+
+    The mean is over the batch, as that of the first loss is.
+    """
+
+    def gap(logits: torch.Tensor, rows: Rows, places: torch.Tensor) -> torch.Tensor:
         if rows.teacher is None or rows.trust is None:
             return logits.new_zeros(())
-        trust = rows.trust[places]  # (b,)
-        gap = divergence(logits, rows.teacher[places], ground.task.kind, policy.temperature)
-        return policy.distill * torch.dot(gap, trust) / trust.sum().clamp(min=1)
+        apart = divergence(logits, rows.teacher[places], kind, temperature)
+        return torch.dot(apart, rows.trust[places]) / len(places)
 
-    return Part(term=term)
+    return gap
 
 
 def divergence(
     logits: torch.Tensor, teacher: torch.Tensor, kind: TaskKind, temperature: float
 ) -> torch.Tensor:
-    """Measure how far answers are from the teacher's, row by row: (b, k), (b, k) -> (b,).
+    """Measure how far answers are from the teacher's, row by row: (b, k), (b, j) -> (b,).
 
     For classes, the Kullback-Leibler divergence of the softened answers times the squared
-    temperature, which keeps gradients of one size; for a regression, the squared distance.
+    temperature, which keeps gradients of one size; for a regression, the squared distance. A
+    teacher of fewer classes is followed among those.
     """
+    logits = logits[:, : teacher.shape[1]]
     if kind is TaskKind.REGRESSION:
         return (logits - teacher).square().mean(dim=1)
     if kind is TaskKind.BINARY:  # a logit z against 0 is a softmax over two classes

@@ -29,7 +29,7 @@ def interpolate(ground: Ground, policy: TrainPolicy) -> Part:
     if not policy.interpolate:
         return Part()
     loss = losses.choose(policy.loss, ground.task.kind)
-    sides = [rows for rows in (ground.valid, ground.old_valid) if rows is not None]
+    sides = sides_of(ground)
 
     def judge(net: nn.Module, state: State) -> list[float]:
         net.load_state_dict(state)
@@ -43,9 +43,17 @@ def interpolate(ground: Ground, policy: TrainPolicy) -> Part:
             now = judge(net, between(ground.champion, successor, weight))
             scores.append(sum(n / max(b, 1e-12) for n, b in zip(now, before, strict=True)))
         _, best = min((score, -weight) for score, weight in zip(scores, WEIGHTS, strict=True))
-        return between(ground.champion, successor, -best), _finding(-best, scores, sides)
+        state = between(ground.champion, successor, -best)
+        why = "has the least loss on validation rows, fresh" + (" and old" * (len(sides) > 1))
+        count = sum(len(rows) for rows in sides)
+        return state, told(-best, why, count, scores, "loss, in the champion's")
 
     return Part(finish=finish)
+
+
+def sides_of(ground: Ground) -> list[Rows]:
+    """List the rows to choose on: fresh ones, and old ones where there are any."""
+    return [rows for rows in (ground.valid, ground.old_valid) if rows is not None]
 
 
 def between(champion: State, successor: State, weight: float) -> State:
@@ -62,21 +70,23 @@ def between(champion: State, successor: State, weight: float) -> State:
     }
 
 
-def _finding(weight: float, scores: list[float], sides: list[Rows]) -> Finding:
+def told(weight: float, why: str, rows: int, scores: list[float], what: str) -> Finding:
+    """Say how far the way was gone, and why."""
     return Finding(
         "interpolation",
         Verdict.PASS,
-        f"{weight:.1f} of the way from the champion to the trained weights has the least loss on "
-        "validation rows, fresh" + (" and old" if len(sides) > 1 else ""),
+        f"{weight:.1f} of the way from the champion to the trained weights {why}",
         measured=weight,
         unit="share of the way",
-        n=sum(len(rows) for rows in sides),
+        n=rows,
         enforced=False,
         picture={
             "kind": "lines",
             "x": list(WEIGHTS),
-            "series": [{"name": "loss", "y": [float(f"{score:.4g}") for score in scores]}],
+            "series": [{"name": what, "y": [float(f"{score:.4g}") for score in scores]}],
             "x_label": "share of the way",
-            "y_label": "loss, in the champion's",
-        },
+            "y_label": what,
+        }
+        if scores
+        else {},
     )

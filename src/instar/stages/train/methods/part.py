@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,33 +10,56 @@ from torch import nn
 
 from instar.core.data import Task
 from instar.core.finding import Finding
-from instar.stages.train.loop import State, Term
+from instar.stages.train.loop import Anchor, Pace, State, Term
 from instar.stages.train.rows import Rows
 
 Finish: TypeAlias = Callable[[nn.Module, State], tuple[State, Finding]]
 """Choose the final weights: (a network to try them in, the best epoch's) -> (weights, finding)."""
+Paces: TypeAlias = Callable[[Sequence[str]], Mapping[str, Pace]]
+"""Say how layers learn: their names from the bottom up -> those that differ from the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The evidence of a training: the champion's weights, and the rows at hand.
+    """The evidence of a training: the champion, and the rows at hand.
 
-    `replay` are old rows with the champion's logits as `teacher`; `old_valid` are others of the
-    same sample that the training never sees. Either is None where there are no old rows.
+    `champion` are its weights, as far as they fit `net`; `anew` makes new ones. `learn` are the
+    rows of an epoch. `replay` are old rows, `old_valid` others of the same sample that the
+    training never sees; either is None where there are no old rows. `teach` gives rows the
+    champion's logits as `teacher`.
     """
 
     task: Task
+    net: nn.Module
     champion: State
+    anew: Callable[[], State]
+    learn: Rows
     valid: Rows
     replay: Rows | None
     old_valid: Rows | None
+    teach: Callable[[Rows], Rows]
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one method adds: rows beside the fresh ones, a second loss, a choice at the end."""
+    """What one method adds.
+
+    `rows` are mixed in, `ratio` for each row learnt. `teach` takes the rows learnt and gives them
+    back with a teacher and how far to trust it, row by row; `recall` is how far to trust it on
+    replayed rows. `term` is a second loss, `anchors`
+    are penalties on the distance from given weights, `paces` say how fast layers learn, `average`
+    is the decay of a running average of the weights, which is what is judged and kept. `begin`
+    changes the network before the first step, `finish` chooses the weights after the last.
+    """
 
     rows: Rows | None = None
     ratio: float = 0.0
+    teach: Callable[[Rows], Rows] | None = None
+    recall: float = 0.0
     term: Term | None = None
+    anchors: tuple[Anchor, ...] = ()
+    paces: Paces | None = None
+    average: float = 0.0
+    begin: Callable[[nn.Module], None] | None = None
     finish: Finish | None = None

@@ -1,0 +1,56 @@
+"""How the earlier updates of a model came out against their forecasts."""
+
+from __future__ import annotations
+
+import math
+
+from instar.core.records import Outcome, Past, Plan, Request, Training, Validation
+from instar.core.update import Update, replay
+from instar.ledger.journal import Journal
+
+MOST = 20  # updates looked back on
+
+
+def outcomes(journal: Journal, request: Request) -> Past:
+    """Gather those judged before the request, oldest first, at most 20.
+
+    Updates that never reached the gates are left out.
+    """
+    own = journal.entries(update=request.update, limit=1)
+    before = own[0].seq if own else math.inf
+    judged = journal.entries(model=request.model, kind="validation")
+    names = dict.fromkeys(entry.update for entry in judged if entry.seq < before and entry.update)
+    found = (outcome(replay(journal.entries(update=name))) for name in list(names)[-MOST:])
+    return tuple(one for one in found if one is not None)
+
+
+def outcome(update: Update) -> Outcome | None:
+    """Hold an update's last candidate against the forecast for it, and against its others."""
+    plan, training = update.get(Plan), update.get(Training)
+    validation = update.get(Validation)
+    if plan is None or training is None or validation is None:
+        return None
+    forecast = next((f for f in plan.forecasts if f.strategy == plan.strategy), None)
+    if forecast is None:
+        return None
+    gain = _gain(validation)
+    others = [_gain(rung.validation) for rung in update.rungs]
+    return Outcome(
+        update=update.request.update,
+        forecast=forecast,
+        gain=gain,
+        forgetting=-_measured(validation, "forgetting"),
+        flips=_measured(validation, "flips:fresh"),
+        cpu_s=training.cost.cpu_s,
+        regret=max(0.0, gain, *others) - gain,
+    )
+
+
+def _gain(validation: Validation) -> float:
+    """Read the gain of the primary metric, which the first `metrics` finding tells."""
+    return _measured(validation, "metrics:")
+
+
+def _measured(validation: Validation, code: str) -> float:
+    found = (f.measured for f in validation.findings if f.code.startswith(code))
+    return next(found, None) or 0.0

@@ -1,0 +1,80 @@
+"""What a strategy is given, and what it decides."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from instar.models.recipes import Recipe
+
+
+class Need(enum.Enum):
+    """What must be there for a strategy to be possible."""
+
+    SAMPLE = "a sample of old rows"
+    OLD = "all old rows"
+    HEAD = "a network that ends in a Linear layer"
+    STATISTICS = "batch normalisation in the network"
+    ATTENTION = "attention in the network"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The champion's recipe, training rows, fresh and old, and whether images are read."""
+
+    recipe: Mapping[str, float]
+    fresh: int
+    old: int
+    image: bool = False
+    classes_added: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a training starts, what it reads, and how it learns.
+
+    `start`: the champion's weights, or new ones. `learn`: the rows gone through once an epoch.
+    `fit`: gradient steps over the network, a refit of the head alone, or nothing. `methods`
+    names what is composed, in order; `settings` fill in what the policy leaves to the strategy.
+    """
+
+    recipe: Recipe
+    start: Literal["champion", "anew"] = "champion"
+    learn: Literal["fresh", "all"] = "fresh"
+    fit: Literal["steps", "head", "none"] = "steps"
+    methods: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def rows(self, case: Case) -> int:
+        """Count the rows of an epoch."""
+        return case.fresh if self.learn == "fresh" else case.fresh + case.old
+
+    def passes(self, case: Case) -> int:
+        """Count sample passes, forward and backward; a row that is only answered is a third."""
+        if self.fit == "steps":
+            return self.recipe.passes(self.rows(case))
+        return round(self.rows(case) * (1 + self.recipe.replay_ratio) / 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """Gain, forgetting and flips in units of the probe's: what was seen elsewhere, a prior."""
+
+    gain: float
+    forgetting: float
+    flips: float
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One way to a successor.
+
+    `does` completes "the successor ...". `route` is None where there is no training.
+    """
+
+    does: str
+    route: Callable[[Case], Route] | None
+    usual: Usual
+    needs: tuple[Need, ...] = ()

@@ -1,0 +1,59 @@
+"""What there is to make a successor with: rows, weights, and the shape of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
+
+from instar.core.records import Admission, ModelVersion, Request
+from instar.core.tools import Artifacts
+from instar.models import surgery
+from instar.models.strategies import STRATEGIES, Need
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Say what is at hand. `there` are the needs that are met; `added` the new classes."""
+
+    there: frozenset[Need]
+    added: tuple[str, ...] = ()
+
+    def lacks(self, name: str) -> tuple[Need, ...]:
+        """List what a strategy needs and does not find."""
+        return tuple(need for need in STRATEGIES[name].needs if need not in self.there)
+
+    def possible(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if not self.lacks(name))
+
+
+def means(
+    request: Request,
+    champion: ModelVersion,
+    admission: Admission,
+    net: nn.Module | None,
+    artifacts: Artifacts,
+) -> Means:
+    """Look at what there is; without a network its shape meets no need."""
+    train = bool(champion.train) and all(part.digest in artifacts for part in champion.train)
+    kept = champion.replay is not None and champion.replay.digest in artifacts
+    met = {Need.OLD: train, Need.SAMPLE: train or kept}
+    if net is not None:
+        kinds = tuple(type(module) for module in net.modules())
+        met[Need.HEAD] = _has_head(net)
+        met[Need.STATISTICS] = any(issubclass(kind, _NORMALISED) for kind in kinds)
+        met[Need.ATTENTION] = any("attention" in kind.__name__.lower() for kind in kinds)
+    added = tuple(c for c in request.task.classes if c not in champion.task.classes)
+    return Means(frozenset(need for need, there in met.items() if there), added)
+
+
+_NORMALISED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def _has_head(net: nn.Module) -> bool:
+    try:
+        surgery.head(net)
+    except surgery.NoHead:
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""What past updates teach: how their forecasts came out, and what to make of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from instar.core.finding import Finding, Verdict
+from instar.core.records import Forecast, Outcome
+
+_PRIOR = 2.0  # past updates that the unchanged forecast weighs as much as
+_REACH = 3.0  # largest correction, and one over the smallest
+
+
+def corrected(forecast: Forecast, past: Sequence[Outcome]) -> Forecast:
+    """Scale a forecast by how earlier ones came out.
+
+    Each of gain, forgetting, flips and CPU is scaled by a least-squares ratio of real to forecast
+    values, drawn to 1 by a prior of two updates, and kept within a third and three times.
+    """
+    if not past:
+        return forecast
+
+    def scaled(name: str, real: Callable[[Outcome], float]) -> float:
+        pairs = [(getattr(one.forecast, name), real(one)) for one in past]
+        return float(getattr(forecast, name)) * ratio(pairs)
+
+    cpu = ratio([(one.forecast.cpu_s, one.cpu_s) for one in past])
+    return replace(
+        forecast,
+        gain=scaled("gain", lambda one: one.gain),
+        forgetting=scaled("forgetting", lambda one: one.forgetting),
+        flips=scaled("flips", lambda one: one.flips),
+        cpu_s=forecast.cpu_s * cpu,
+        money=forecast.money * cpu,
+        source=f"{forecast.source}; corrected by {len(past)} past updates",
+    )
+
+
+def ratio(pairs: Sequence[tuple[float, float]]) -> float:
+    """Fit real = r * forecast, drawn to 1 by two updates' worth.
+
+    Example:
+        >>> ratio([]), ratio([(0.02, 0.02)] * 5), round(ratio([(0.02, 0.01)] * 2), 2)
+        (1.0, 1.0, 0.75)
+    """
+    square = sum(forecast**2 for forecast, _ in pairs)
+    if not square:
+        return 1.0
+    prior = _PRIOR * square / len(pairs)
+    fitted = (sum(f * real for f, real in pairs) + prior) / (square + prior)
+    return min(_REACH, max(1 / _REACH, fitted))
+
+
+def finding(past: Sequence[Outcome]) -> Finding | None:
+    """Report how the forecasts of past updates came out, and what was lost by their choices."""
+    if not past:
+        return None
+    forecast = sum(one.forecast.gain for one in past) / len(past)
+    real = sum(one.gain for one in past) / len(past)
+    regret = sum(one.regret for one in past) / len(past)
+    return Finding(
+        "regret",
+        Verdict.PASS,
+        f"the last {len(past)} updates gained {100 * real:.2f} points in the mean, "
+        f"{100 * forecast:.2f} were forecast; another of the candidates tried, or the champion, "
+        f"would have been {100 * regret:.2f} better",
+        measured=regret,
+        unit="points",
+        n=len(past),
+        enforced=False,
+        picture={
+            "kind": "lines",
+            "x": list(range(1, len(past) + 1)),
+            "series": [
+                {"name": "forecast", "y": [_points(one.forecast.gain) for one in past]},
+                {"name": "real", "y": [_points(one.gain) for one in past]},
+            ],
+            "x_label": "update",
+            "y_label": "gain, points",
+        },
+    )
+
+
+def _points(value: float) -> float:
+    return float(f"{100 * value:.4g}")
