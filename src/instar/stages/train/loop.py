@@ -23,12 +23,13 @@ from instar.core.errors import Interrupted
 from instar.core.records import Epoch
 from instar.core.tools import Clock, Folder, Pulse, Unwatched
 from instar.models.predict import Floats, logits
+from instar.models.surgery import owner
 from instar.stages.train import checkpoint
 from instar.stages.train.flat import Flat
 from instar.stages.train.losses import Loss
 from instar.stages.train.optimizers import Rule
 from instar.stages.train.rows import Rows
-from instar.stages.train.schedules import Schedule
+from instar.stages.train.schedules import Moment, Schedule
 
 State: TypeAlias = dict[str, torch.Tensor]
 Term: TypeAlias = Callable[[torch.Tensor, Rows, torch.Tensor], torch.Tensor]
@@ -39,8 +40,9 @@ Term: TypeAlias = Callable[[torch.Tensor, Rows, torch.Tensor], torch.Tensor]
 class Course:
     """Say how to train.
 
-    `lr` is the peak rate, `batch` fresh rows a step, `replay_ratio` replayed rows per fresh one.
-    `metric` maps logits (n, k) and labels to the number that the history shows.
+    `lr` is the peak rate, `batch` fresh rows a step (0: all of them in one), `replay_ratio`
+    replayed rows per fresh one. `metric` maps logits (n, k) and labels to the number that the
+    history shows. `period` is in epochs. `l1` and `l2` weigh the penalties sum |w| and sum w^2 / 2.
     """
 
     rule: Rule
@@ -56,6 +58,13 @@ class Course:
     patience: int
     clip: float
     seed: int
+    period: int = 5
+    l1: float = 0.0
+    l2: float = 0.0
+
+    def steps(self, fresh: int) -> int:
+        """Count the steps of an epoch over `fresh` rows."""
+        return math.ceil(fresh / (self.batch or fresh))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,8 @@ class Run:
     `step` counts those of the epoch under way, whose losses so far are `losses`; `dealt` is the
     state of the generator from which its order was drawn. `broken_at` and `broken_batch` name
     the step of the last epoch whose loss was no number, from 1, and the digest of its rows.
-    `damaged` names checkpoints that the disk has damaged.
+    `damaged` names checkpoints that the disk has damaged. `first_metric` was measured with
+    `first_loss`; `layers` are gradient norms by layer, in the last step of each epoch.
     """
 
     epoch: int = 0
@@ -82,8 +92,10 @@ class Run:
     best_epoch: int = 0
     best_loss: float = math.inf
     first_loss: float = math.inf
+    first_metric: float = math.nan
     history: list[Epoch] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
+    layers: list[dict[str, float]] = field(default_factory=list)
     steps: int = 0
     passes: int = 0
     broken: bool = False
@@ -142,7 +154,7 @@ def fit(
     flat = Flat([group.parameters for group in groups])
     slots = [{"params": [t], "scale": g.scale} for t, g in zip(flat.tensors, groups, strict=True)]
     optimizer = course.rule(slots, course.lr, course.weight_decay)
-    steps = math.ceil(fresh / course.batch)
+    steps = course.steps(fresh)
     with _own_randomness(course.seed) as order:
         run = _resume(keeper, net, optimizer, order, valid, course)
         saved = keeper.clock.monotonic()
@@ -152,9 +164,10 @@ def fit(
                 run.dealt, run.losses = order.get_state(), torch.zeros(steps)
                 run.norms += [0.0] * steps
             norms = torch.tensor(run.norms[-steps:])
+            losses = (run.first_loss, *(epoch.valid_loss for epoch in run.history))
             dealt = batches(order, fresh, len(rows), course)
             for step, i in enumerate(islice(dealt, run.step, None), run.step):  # i: (b,)
-                rate = _rate(course, run.epoch + step / steps)
+                rate = _rate(course, run.epoch + step / steps, losses)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["scale"]
                 out = net(*[part[i] for part in rows.inputs])  # (b, k)
@@ -164,6 +177,11 @@ def fit(
                     loss = loss + term(out, rows, i)  # ()
                 flat.clear()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                flat.gather()
+                if step == steps - 1:
+                    run.layers.append(_by_layer(net, flat))
+                if course.l1 or course.l2:
+                    flat.penalise(course.l1, course.l2)
                 flat.clip(course.clip, norms[step])
                 optimizer.step()
                 run.passes += len(i)
@@ -177,7 +195,7 @@ def fit(
                         raise Interrupted(f"after step {run.step} of epoch {run.epoch + 1}")
             run.epoch, run.step = run.epoch + 1, 0
             run.norms[-steps:] = norms.tolist()
-            rate = _rate(course, run.epoch - 1 / steps)
+            rate = _rate(course, run.epoch - 1 / steps, losses)
             _look(run, net, valid, course, run.losses.mean().item(), norms.mean().item(), rate)
             tell(run.history[-1])
             if run.broken:
@@ -189,8 +207,17 @@ def fit(
     return run
 
 
-def _rate(course: Course, epochs: float) -> float:
-    return course.lr * course.schedule(epochs / course.epochs)
+def _rate(course: Course, at: float, losses: Sequence[float]) -> float:
+    return course.lr * course.schedule(Moment(at, course.epochs, course.period, losses))
+
+
+def _by_layer(net: nn.Module, flat: Flat) -> dict[str, float]:
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    squares: dict[str, float] = {}
+    for parameter, norm in zip(flat.parameters, flat.norms(), strict=True):
+        layer = owner(names[id(parameter)])
+        squares[layer] = squares.get(layer, 0.0) + norm**2
+    return {layer: math.sqrt(square) for layer, square in squares.items()}
 
 
 def batches(
@@ -201,8 +228,8 @@ def batches(
     Replayed rows are used up before one comes twice.
     """
     replayed = rows - fresh
-    share = round(course.batch * course.replay_ratio) if replayed else 0
-    steps = math.ceil(fresh / course.batch)
+    share = round((course.batch or fresh) * course.replay_ratio) if replayed else 0
+    steps = course.steps(fresh)
     dealt = torch.randperm(fresh, generator=order).tensor_split(steps)
     decks = math.ceil(steps * share / replayed) if share else 0
     drawn = [fresh + torch.randperm(replayed, generator=order) for _ in range(decks)]
@@ -233,9 +260,9 @@ def judge(net: nn.Module, valid: Rows, course: Course) -> tuple[float, float]:
 
 
 def _begin(net: nn.Module, valid: Rows, course: Course) -> Run:
-    loss, _ = judge(net, valid, course)
+    loss, metric = judge(net, valid, course)
     loss = loss if math.isfinite(loss) else math.inf
-    return Run(best=_copy(net), best_loss=loss, first_loss=loss)
+    return Run(best=_copy(net), best_loss=loss, first_loss=loss, first_metric=metric)
 
 
 def _look(
@@ -260,7 +287,10 @@ def _own_randomness(seed: int) -> Iterator[torch.Generator]:
         yield torch.Generator().manual_seed(seed)
 
 
-_CARRIED = ("epoch", "step", "best_epoch", "best_loss", "first_loss", "norms", "steps", "passes")
+_CARRIED = (
+    *("epoch", "step", "steps", "passes", "best_epoch", "best_loss", "first_loss", "first_metric"),
+    *("norms", "layers"),
+)
 
 
 def _keep(
