@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from instar import provenance
-from instar.core.data import Snapshot
+from instar.core.data import Snapshot, TaskKind
 from instar.core.finding import Finding, worst
 from instar.core.fingerprint import fingerprint
 from instar.core.policy import TrainPolicy
@@ -50,10 +50,19 @@ def train(
     fresh = admission.split.train.rows if admission.split else 0
     old = sum(part.rows for part in champion.train)
     route = STRATEGIES[plan.strategy](Case(champion.recipe, fresh, old), policy)
+    loss = course.loss(request.task, policy, tools)
     with _threads(policy.threads):
-        start = lay(request, champion, admission, scratch=route.scratch, policy=policy, tools=tools)
+        start = lay(
+            request,
+            champion,
+            admission,
+            loss=loss,
+            scratch=route.scratch,
+            policy=policy,
+            tools=tools,
+        )
         parts = [METHODS[name](start.ground, policy) for name in route.methods]
-        way = course.chart(request.task, route, parts, policy, tools.seed)
+        way = course.chart(request.task, loss, route, parts, policy, tools.seed)
         keeper = course.keeper(request, champion, start, route, policy, tools)
         run = loop.fit(
             start.net,
@@ -65,7 +74,12 @@ def train(
             keeper=keeper,
             tell=lambda epoch: _tell(tools, epoch, way.epochs),
         )
-        findings = health.findings(run, _loss_on_training_rows(start, run, way))
+        findings = health.findings(
+            run,
+            _loss_on_training_rows(start, run, way),
+            constant=health.constant_loss(loss, start.learn.labels, request.task),
+            auc=policy.auc if request.task.kind is TaskKind.BINARY else None,
+        )
         state, more = _finished(start.net, run, parts)
         replay, replay_logits = _sampled(champion, start, state, policy, tools)
     data = weights.save(state)

@@ -17,6 +17,7 @@ from instar.models import predict, surgery
 from instar.stages.train import losses
 from instar.stages.train.checkpoint import FORMAT
 from instar.stages.train.loop import Course, Group, Keeper
+from instar.stages.train.losses import Loss
 from instar.stages.train.methods.part import Part
 from instar.stages.train.optimizers import OPTIMIZERS
 from instar.stages.train.schedules import SCHEDULES
@@ -26,28 +27,48 @@ from instar.stats.metrics import METRICS, primary
 
 
 def chart(
-    task: Task, route: Route, parts: Sequence[Part], policy: TrainPolicy, seed: int
+    task: Task, loss: Loss, route: Route, parts: Sequence[Part], policy: TrainPolicy, seed: int
 ) -> Course:
     """Put a course together.
 
     Raises:
-        UnknownName: the policy names an optimiser, schedule or loss that does not exist.
-        WrongLoss: the loss is made for another kind of task.
+        UnknownName: the policy names an optimiser or schedule that does not exist.
     """
     return Course(
         rule=OPTIMIZERS[policy.optimizer],
         schedule=SCHEDULES[policy.schedule],
-        loss=losses.choose(policy.loss, task.kind),
+        loss=loss,
         terms=tuple(part.term for part in parts if part.term),
         metric=_metric(task),
         lr=route.recipe.lr,
-        batch=route.recipe.batch,
+        batch=0 if policy.batch == 0 else route.recipe.batch,
         epochs=route.recipe.epochs,
         replay_ratio=sum(part.ratio for part in parts),
         weight_decay=policy.weight_decay,
         patience=policy.patience,
         clip=policy.clip,
         seed=seed,
+        period=policy.period,
+        l1=policy.l1,
+        l2=policy.l2,
+    )
+
+
+def loss(task: Task, policy: TrainPolicy, tools: Tools) -> Loss:
+    """Choose the policy's loss, or the task's.
+
+    Raises:
+        UnknownName: there is no such loss.
+        WrongLoss: it is made for another kind of task.
+        NotSmoothable: its labels cannot be smoothed.
+        LossMissing, LossRaised, NotALoss: the user's own is not there, fails, or is none.
+    """
+    return losses.choose(
+        policy.loss,
+        task.kind,
+        outputs=task.outputs,
+        smoothing=policy.label_smoothing,
+        project=tools.project,
     )
 
 

@@ -17,6 +17,7 @@ from instar.data import preprocessing as prepare
 from instar.data import snapshot
 from instar.models import build, predict, weights
 from instar.stages.train import rows, sample
+from instar.stages.train.losses import Loss
 from instar.stages.train.methods.part import Ground
 from instar.stages.train.rows import Rows
 
@@ -45,6 +46,7 @@ def lay(
     champion: ModelVersion,
     admission: Admission,
     *,
+    loss: Loss,
     scratch: bool,
     policy: TrainPolicy,
     tools: Tools,
@@ -71,7 +73,7 @@ def lay(
     return Start(
         net=net,
         learn=rows.of(learn, how, request.task),
-        ground=Ground(request.task, before, valid, kept, held),
+        ground=Ground(request.task, before, valid, kept, held, loss),
         schema=schema,
         preprocessing=how,
         train=train,

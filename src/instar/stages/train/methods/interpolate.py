@@ -28,7 +28,7 @@ def interpolate(ground: Ground, policy: TrainPolicy) -> Part:
     """
     if not policy.interpolate:
         return Part()
-    loss = losses.choose(policy.loss, ground.task.kind)
+    loss = ground.loss or losses.choose(policy.loss, ground.task.kind)
     sides = [rows for rows in (ground.valid, ground.old_valid) if rows is not None]
 
     def judge(net: nn.Module, state: State) -> list[float]:

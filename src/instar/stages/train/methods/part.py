@@ -11,6 +11,7 @@ from torch import nn
 from instar.core.data import Task
 from instar.core.finding import Finding
 from instar.stages.train.loop import State, Term
+from instar.stages.train.losses import Loss
 from instar.stages.train.rows import Rows
 
 Finish: TypeAlias = Callable[[nn.Module, State], tuple[State, Finding]]
@@ -22,7 +23,8 @@ class Ground:
     """The evidence of a training: the champion's weights, and the rows at hand.
 
     `replay` are old rows with the champion's logits as `teacher`; `old_valid` are others of the
-    same sample that the training never sees. Either is None where there are no old rows.
+    same sample that the training never sees. Either is None where there are no old rows. `loss` is
+    the training's own; None: the policy's, by name.
     """
 
     task: Task
@@ -30,6 +32,7 @@ class Ground:
     valid: Rows
     replay: Rows | None
     old_valid: Rows | None
+    loss: Loss | None = None
 
 
 @dataclass(frozen=True, slots=True)
