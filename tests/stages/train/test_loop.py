@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 
@@ -8,9 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from instar.core.data import InputSpec
 from instar.core.digest import digest_bytes
 from instar.core.errors import Interrupted
 from instar.ledger.safedir import SafeDir
+from instar.models.families.mlp import MLP
+from instar.models.families.rnn import RNN
+from instar.models.families.transformer import Transformer
 from instar.stages.train import loop
 from instar.stages.train.loop import Course, Group, Keeper, batches
 from instar.stages.train.optimizers import adamw, sgd
@@ -91,6 +96,43 @@ def test_fit_equals_plain_pytorch(tmp_path, changes):
         torch.testing.assert_close(mine, other)
     assert run.norms == pytest.approx(norms, rel=1e-4)
     assert (run.steps, run.passes) == (12, 300)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RNN(InputSpec(numbers=4), hidden=5, layers=2, dropout=0.2, steps=2),
+        lambda: RNN(InputSpec(numbers=4), hidden=5, cell="gru"),
+        lambda: Transformer(InputSpec(numbers=4), width=8, depth=1, heads=2),
+        lambda: MLP(InputSpec(numbers=4), hidden=[8], activation="prelu", norm="batch"),
+    ],
+    ids=["lstm", "gru", "transformer", "mlp"],
+)
+def test_fit_trains_every_kind_of_network_and_goes_on_bit_for_bit(tmp_path, make):
+    class Pulse:
+        beats = 0
+
+        def beat(self):
+            self.beats += 1
+
+        def stopping(self):
+            return self.beats == 6
+
+    course = dataclasses.replace(PLAIN, epochs=4, lr=0.03)
+    keeper = Keeper(SafeDir(tmp_path / "cut"), "key", FakeClock(), math.inf, Pulse())
+    torch.manual_seed(1)
+    module = make()
+    torch.manual_seed(1)
+    calm = make()
+    whole = fit(calm, rows(), course, tmp_path / "calm")
+    for net in (module, make()):
+        given = (net, rows(), 100, rows(50, seed=9), course)
+        groups = [Group(list(net.parameters()))]
+        with contextlib.suppress(Interrupted):
+            run = loop.fit(*given, groups=groups, keeper=keeper, tell=lambda epoch: None)
+    assert whole.best_loss < whole.first_loss
+    assert run.history == whole.history
+    assert all(torch.equal(run.best[name], tensor) for name, tensor in whole.best.items())
 
 
 def test_fit_learns_and_keeps_the_best_epoch(tmp_path):

@@ -78,9 +78,8 @@ class RNN(nn.Module):
             sequence = rest[0].transpose(1, 2).flatten(2)  # (n, height, channels * width)
             joined = [*numbers, *joined]
         else:
-            sequence = numbers[0].reshape(
-                -1, self.steps, self.cells.input_size
-            )  # (n, steps, columns)
+            columns = self.cells.input_size
+            sequence = numbers[0].reshape(-1, self.steps, columns)  # (n, steps, columns)
         states, _ = self.cells(sequence)  # (n, steps, hidden)
         x = torch.cat([states[:, -1], *joined], dim=1)  # (n, width)
         return cast(torch.Tensor, self.head(self.dropout(x)))  # (n, outputs)
