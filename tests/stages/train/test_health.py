@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from instar.core.data import Task, TaskKind
 from instar.core.finding import Verdict, worst
 from instar.core.records import Epoch
+from instar.report.pictures import PICTURES
 from instar.stages.train.health import constant_loss, findings
 from instar.stages.train.loop import Run
 from instar.stages.train.losses import FITTING, LOSSES
@@ -75,6 +76,7 @@ def test_findings_refuse_a_broken_run_without_measuring_it():
         ("gradients", run([0.9, 0.9], [0.8, 0.5], [1e-9, 1e-9]), 0.5),
         ("gradients", run([0.9, 0.9], [0.8, 0.5], [1.0, math.inf]), 0.5),
         ("layer_gradients", run([0.9], [0.8], layers=[{**CALM, "body.0": 1e-9}]), 0.65),
+        ("layer_gradients", run([0.9], [0.8], layers=[{**CALM, "head": math.inf}]), 0.65),
         (
             "layer_gradients",
             run([0.9] * 3, [0.8] * 3, layers=[CALM, {**CALM, "head": 300.0}, CALM]),
@@ -92,9 +94,12 @@ def test_findings_report_but_do_not_refuse(code, case, train_loss):
 
 def test_pictures_stay_small():
     case = run([1 / (i + 1) for i in range(1000)], [1 / (i + 1) for i in range(1000)], [1.0] * 9999)
+    case.layers = [{f"layer.{i}": math.inf if i == 5 else 1.0 for i in range(200)}]
     for finding in findings(case, 0.5):
         if finding.picture:
-            assert len(finding.picture["x"]) <= 100
+            kind = "x" if finding.picture["kind"] == "lines" else "items"
+            assert len(finding.picture[kind]) <= 100
+            PICTURES[finding.picture["kind"]](finding.picture)
 
 
 def test_late_jump_looks_at_the_last_quarter_only():

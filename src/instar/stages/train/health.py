@@ -211,7 +211,7 @@ def _layers(run: Run) -> list[Finding]:
     if not by_layer:
         return []
     medians = {name: statistics.median(norms) for name, norms in by_layer.items()}
-    peaks = {name: max(n) / max(1e-30, medians[name]) for name, n in by_layer.items()}
+    peaks = {name: _peak(norms, medians[name]) for name, norms in by_layer.items()}
     weakest, wildest = min(medians, key=medians.__getitem__), max(peaks, key=peaks.__getitem__)
     vanished = [name for name, median in medians.items() if median < VANISHING]
     shown = f"{', '.join(vanished[:5])}{' and others' if len(vanished) > 5 else ''}"
@@ -231,8 +231,13 @@ def _layers(run: Run) -> list[Finding]:
     )
     bars = sorted(medians.items(), key=lambda one: one[1])[:_BARS]
     items = [{"label": name, "value": _short(median)} for name, median in bars]
-    picture = {"kind": "bars", "items": items, "limit": VANISHING, "unit": "gradient norm"}
+    picture = {"kind": "bars", "items": items, "limit": None, "unit": "gradient norm"}
     return [replace(finding, picture=picture)]
+
+
+def _peak(norms: Sequence[float], median: float) -> float:
+    """Measure the largest norm in medians; one too large for a number is infinite in any."""
+    return max(norms) / max(1e-30, median) if math.isfinite(max(norms)) else math.inf
 
 
 def _divergence(run: Run) -> Finding:
