@@ -20,8 +20,9 @@ from instar import intake
 from instar.bundle.errors import FixedBatch, UnreadableGraph
 from instar.core.data import InputSpec
 from instar.core.errors import InputError
-from instar.core.policy import DataSettings
+from instar.core.policy import DataSettings, TrainPolicy
 from instar.core.records import ModelVersion, Network
+from instar.intake import recipe_of
 from instar.models.build import build
 from instar.policy import Project, read
 from instar.testing.tools import MemoryArtifacts, fake_tools
@@ -270,3 +271,8 @@ def test_features_that_do_not_exist_are_refused(project: Project, tmp_path: Path
         intake.ask(
             with_data(project, features=("x", "nothing_such")), made, rows(50, 3), tools, "fresh"
         )
+
+
+def test_recipe_of_a_policy_leaves_out_what_says_nothing():
+    assert recipe_of(TrainPolicy(batch=0)) == {"epochs": 12.0}
+    assert recipe_of(TrainPolicy(lr=0.1, batch=32)) == {"lr": 0.1, "batch": 32.0, "epochs": 12.0}

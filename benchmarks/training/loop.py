@@ -26,9 +26,9 @@ from instar.ledger.safedir import SafeDir
 from instar.models.families import NETWORKS
 from instar.stages.train import loop
 from instar.stages.train.loop import Course, Group, Keeper
-from instar.stages.train.optimizers import adamw
+from instar.stages.train.optimizers.adamw import adamw
 from instar.stages.train.rows import Rows
-from instar.stages.train.schedules import cosine
+from instar.stages.train.schedules.cosine import cosine
 
 GOAL = 1.1
 BATCH = 128

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import statistics
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from benchmarks.updating.elec2 import NETWORK, OLD, TASK, read
 from benchmarks.updating.line import (
@@ -64,7 +66,7 @@ def main() -> None:
     )
 
 
-def _accuracy(scores, labels) -> float:  # type: ignore[no-untyped-def]
+def _accuracy(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     return float((scores.argmax(1) == labels).mean())
 
 

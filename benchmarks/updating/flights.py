@@ -13,7 +13,9 @@ import statistics
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.updating.line import (
@@ -37,7 +39,8 @@ FIXED = ("keep", "head", "incremental", "incremental-stable", "warm", "hybrid", 
 def months() -> list[pl.DataFrame]:
     """Read the year, one table a month, rows with a label only."""
     spec = importlib.util.spec_from_file_location("prepare", EXAMPLE)
-    assert spec and spec.loader
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"wanted {EXAMPLE.name} of the example; got none")
     module = importlib.util.module_from_spec(spec)
     sys.modules["prepare"] = module
     spec.loader.exec_module(module)
@@ -89,7 +92,7 @@ def main() -> None:
     finish(figures, within_0_3_of_the_best=ours >= best - 0.3)
 
 
-def _auroc(scores, labels) -> float:  # type: ignore[no-untyped-def]
+def _auroc(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     return float(roc_auc_score(labels, scores[:, 1]))
 
 

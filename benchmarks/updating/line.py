@@ -41,10 +41,11 @@ from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data import snapshot
 from instar.data.schema import infer_schema
+from instar.data.split import sample
 from instar.models import build, predict, weights
 from instar.stages.plan import plan
 from instar.stages.train import train
-from instar.stages.train.sample import keep, sample, size
+from instar.stages.train.sample import keep, size
 from instar.testing.tools import fake_tools
 
 torch.set_num_threads(1)
@@ -207,7 +208,7 @@ class Line:
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, epochs * steps)
         net.train()
         for _ in range(epochs):
-            for i in torch.randperm(len(labels), generator=order).split(self.world.batch):
+            for i in torch.split(torch.randperm(len(labels), generator=order), self.world.batch):
                 loss = _loss(net(*(part[i] for part in inputs)), labels[i], kind)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

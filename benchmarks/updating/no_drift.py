@@ -1,4 +1,4 @@
-"""No drift: Elec2's old span divided at random: `python -m benchmarks.updating.no_drift electricity.csv`.
+"""No drift, Elec2's old span at random: `python -m benchmarks.updating.no_drift electricity.csv`.
 
 Fresh rows are like the old ones, so the right answer is to keep the champion; a successor that is
 forced all the same should change hardly an answer.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from functools import partial
+from itertools import pairwise
 
 import polars as pl
 
@@ -27,7 +28,7 @@ def main() -> None:
     for seed in range(given.seeds):
         mixed = frame.sample(fraction=1.0, shuffle=True, seed=seed)
         cuts = [0, 10_000, 12_000, 14_500, 15_200, mixed.height]
-        old, held, fresh, valid, test = (mixed[a:b] for a, b in zip(cuts, cuts[1:], strict=False))
+        old, held, fresh, valid, test = (mixed[a:b] for a, b in pairwise(cuts))
         line = Line(World(TASK, NETWORK, old, fresh, valid, {"test": test}, old_valid=held), seed)
         planned = line.ours()
         kept += planned.strategy == "keep"

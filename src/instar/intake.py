@@ -272,9 +272,12 @@ def vouched(weights: Path, digest: str, signature: Path, keys: Sequence[Path]) -
 
 
 def recipe_of(policy: TrainPolicy) -> dict[str, float]:
-    """Take from the policy what is known of how the first champion was trained."""
+    """Take from the policy what is known of how the first champion was trained.
+
+    A batch of all rows (0) says nothing about how many they were.
+    """
     known = {"lr": policy.lr, "batch": policy.batch, "epochs": policy.full_epochs}
-    return {name: float(value) for name, value in known.items() if value is not None}
+    return {name: float(value) for name, value in known.items() if value}
 
 
 def read_preprocessing(path: Path, schema: Schema) -> Preprocessing:

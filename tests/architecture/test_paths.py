@@ -45,7 +45,7 @@ CONSTANTS = {
     "service/__init__.py": "`.instar`, `instar.yaml`",
     "service/child.py": "temporary files of its own; looks for the user's files (`located`)",
     "stages/package/quantise.py": "a file of its own in scratch, which the library wants by path",
-    "models/build.py": "the user's network: dotted identifiers only, below the project",
+    "models/project.py": "the user's functions: dotted identifiers only, below the project",
     "core/crash.py": "the trace of a test",
 }
 # The user's own files, named on the command line, read or written as they are.

@@ -11,7 +11,6 @@ from instar.core.data import InputSpec
 from instar.core.errors import InputError, UnknownName
 from instar.core.records import Network
 from instar.models.build import (
-    OWN,
     NetworkMissing,
     NetworkRaised,
     NotANetwork,
@@ -20,6 +19,7 @@ from instar.models.build import (
     build,
     example,
 )
+from instar.models.project import OWN
 
 SPEC = InputSpec(numbers=3, categories=(4,), outputs=1)
 GOOD = """

@@ -158,15 +158,26 @@ class TrainPolicy:
     lr: float | None = setting(
         None, "peak learning rate; empty: by strategy, from the champion's", gt=0
     )
-    weight_decay: float = setting(1e-4, "decoupled weight decay", ge=0)
+    weight_decay: float = setting(1e-4, "weight decay; apart from the gradient with adamw", ge=0)
+    l1: float = setting(0.0, "weight of the penalty sum of |w|; with l2, the elastic net", ge=0)
+    l2: float = setting(0.0, "weight of the penalty sum of w² / 2, part of the gradient", ge=0)
     schedule: str = setting("cosine", "course of the learning rate")
-    loss: str = setting("auto", "loss by name, or by task")
+    period: int = setting(5, "epochs between two restarts (schedule: cosine_restarts)", ge=1)
+    loss: str = setting("auto", "loss by name, by task, or your own as module:function")
+    label_smoothing: float = setting(
+        0.0, "share of each label that is spread over all classes (bce, cross_entropy)", ge=0, lt=1
+    )
     epochs: int | None = setting(
         None, "passes over the fresh rows at most; empty: by strategy", ge=1
     )
-    batch: int | None = setting(None, "rows a step; empty: by strategy", ge=1)
+    batch: int | None = setting(
+        None, "rows a step; 0: all fresh rows in one step; empty: by strategy", ge=0
+    )
     patience: int = setting(5, "epochs without improvement before stopping", ge=1)
     clip: float = setting(1.0, "largest gradient norm; larger ones are scaled down", gt=0)
+    auc: float = setting(
+        0.85, "validation AUROC below which a binary training is reported", ge=0.5, le=1
+    )
     replay: float = setting(0.05, "share of the old rows kept as replay sample", ge=0, le=1)
     replay_min: int = setting(200, "rows of the replay sample at least", ge=0)
     replay_ratio: float = setting(1.0, "replayed rows per fresh row in a batch", ge=0)

@@ -3,6 +3,6 @@
 The names that other packages use are gathered here; each stands in a file of its own.
 """
 
-from instar.models import analyse, build, predict, recipes, surgery, weights
+from instar.models import analyse, build, grow, predict, project, recipes, surgery, weights
 
-__all__ = ["analyse", "build", "predict", "recipes", "surgery", "weights"]
+__all__ = ["analyse", "build", "grow", "predict", "project", "recipes", "surgery", "weights"]

@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import inspect
-import sys
-import threading
-import traceback
-from collections.abc import Callable, Iterator
-from importlib.machinery import SourceFileLoader
+from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
 from instar.core.data import InputSpec
-from instar.core.errors import InputError, pathless
+from instar.core.errors import InputError
 from instar.core.records import Network
 from instar.models.families import NETWORKS
-
-OWN = "instar_project"
-_LONGEST = 200  # characters of a module's name; a file system takes 255 for one part
-"""The name under which a user's module is known while it is imported and called."""
-_IMPORT = threading.Lock()  # sys.path and sys.modules are shared by the whole process
+from instar.models.project import FunctionMissing, FunctionRaised, lent
 
 
-class NetworkMissing(InputError):
+class NetworkMissing(FunctionMissing):
     """Refuse a network that is named nowhere, or whose file or function does not exist."""
 
     code = "input.network_missing"
-
-    def __init__(self, got: str) -> None:
-        super().__init__(
-            "a network as `module:function` in the project, or a family",
-            got,
-            "check `network` in instar.yaml",
-        )
+    what = "a network as `module:function` in the project, or a family"
+    setting = "`network`"
 
 
-class NetworkRaised(InputError):
+class NetworkRaised(FunctionRaised):
     """Report that the user's code failed: while imported, called, or run on two rows."""
 
     code = "input.network_raised"
-
-    def __init__(self, name: str, doing: str, error: BaseException, file: str) -> None:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        where = f" at {Path(file).name} line {frames[-1].lineno}" if frames else ""
-        text = pathless(str(error).strip().partition("\n")[0])
-        got = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        super().__init__(f"{name} to {doing}", got + where, "mend the function")
 
 
 class NotANetwork(InputError):
@@ -115,61 +92,10 @@ def build(network: Network, inputs: InputSpec, project: Path) -> nn.Module:
 
 
 def _build_users(network: Network, inputs: InputSpec, project: Path) -> tuple[Any, str]:
-    module_name, _, function = str(network.build).partition(":")
-    parts = module_name.split(".")
-    if not (all(map(str.isidentifier, parts)) and function and len(module_name) <= _LONGEST):
-        raise NetworkMissing(f"`{str(network.build)[:80]}`, which is no module:function")
-    path = project.joinpath(*parts).with_suffix(".py")
-    if not path.is_file():
-        raise NetworkMissing(f"`{network.build}`, but no file {path.name} there")
-    with _guest(project):
-        code = _imported(path, f"`{network.build}`")
-        make = getattr(code, function, None)
-        if not callable(make):
-            raise NetworkMissing(f"`{network.build}`, but no function {function} in {path.name}")
+    called = str(network.build)
+    with lent(called, project, missing=NetworkMissing, raised=NetworkRaised) as (make, file):
         arguments = (inputs,) if _wants_inputs(make) else ()
-        name = f"`{network.build}`"
-        return _call(make, name, str(path), arguments, dict(network.options)), str(path)
-
-
-class _Fresh(SourceFileLoader):
-    """Read the source each time: a cached bytecode file can be older than an edit."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
-
-@contextlib.contextmanager
-def _guest(project: Path) -> Iterator[None]:
-    """Let the project's modules import each other, and forget them afterwards."""
-    with _IMPORT:
-        before, path = dict(sys.modules), list(sys.path)
-        sys.path.insert(0, str(project))
-        try:
-            yield
-        finally:
-            sys.path[:] = path
-            for name in set(sys.modules) - set(before):
-                stem = project.joinpath(*name.split("."))
-                file = getattr(sys.modules[name], "__file__", None)
-                if file in {str(stem.with_suffix(".py")), str(stem / "__init__.py")}:
-                    del sys.modules[name]
-            sys.modules.pop(OWN, None)
-
-
-def _imported(path: Path, name: str) -> ModuleType:
-    loader = _Fresh(OWN, str(path))
-    spec = importlib.util.spec_from_file_location(OWN, path, loader=loader)
-    if spec is None:
-        raise NetworkMissing(f"{name}, but {path.name} is no Python file")
-    # Dataclasses and pickles look a class's module up in sys.modules while it is being made.
-    module = sys.modules[OWN] = importlib.util.module_from_spec(spec)
-    try:
-        loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise NetworkRaised(name, "be imported", error, str(path)) from error
-    return module
+        return _call(make, f"`{called}`", file, arguments, dict(network.options)), file
 
 
 def _wants_inputs(make: Callable[..., Any]) -> bool:

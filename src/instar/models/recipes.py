@@ -16,7 +16,7 @@ _CAP = 0.20  # share of a full retrain's sample passes that an incremental updat
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Peak learning rate, fresh rows a step, epochs over the fresh rows, replayed per fresh row."""
+    """Peak rate, fresh rows a step (0: all), epochs over the fresh rows, replayed per fresh row."""
 
     lr: float
     batch: int
@@ -34,7 +34,7 @@ class Recipe:
 
     def steps(self, rows: int) -> int:
         """Count gradient steps over `rows` fresh rows."""
-        return self.epochs * math.ceil(rows / self.batch)
+        return self.epochs * math.ceil(rows / (self.batch or rows))
 
 
 def incremental(

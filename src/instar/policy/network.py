@@ -9,7 +9,7 @@ from instar.core.records import Network
 from instar.policy.document import Document
 from instar.policy.schema import ImpossibleValue, UnknownKey, WrongType
 
-_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 _LONGEST = 200  # characters; a file system takes 255 for one name
 
@@ -54,7 +54,7 @@ def _text(document: Document, value: dict[str, Any], name: str) -> str | None:
 
 
 def _function(document: Document, build: str, options: dict[str, Any]) -> None:
-    if len(build) > _LONGEST or not _FUNCTION.fullmatch(build):
+    if len(build) > _LONGEST or not FUNCTION.fullmatch(build):
         origin = document.origin(("network", "build"))
         raise ImpossibleValue("network.build", "module:function", build, origin, "see the README")
     for name in options:

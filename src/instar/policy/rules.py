@@ -6,10 +6,11 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 
-from instar.core.data import Task
+from instar.core.data import Task, TaskKind
 from instar.core.names import is_name
 from instar.core.policy import Policy
 from instar.policy.document import Document
+from instar.policy.network import FUNCTION
 from instar.policy.schema import ImpossibleValue
 
 Mistake = tuple[str, str, object]  # key, what was wanted, what was got
@@ -57,6 +58,21 @@ def _split(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
         yield "policy.admit.split.group", "a column if, and only if, how is group", split.group
 
 
+def _training(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    train = policy.train
+    if ":" in train.loss and not FUNCTION.fullmatch(train.loss):
+        yield "policy.train.loss", "the name of a loss, or module:function", train.loss
+    if train.label_smoothing and task.kind is TaskKind.REGRESSION:
+        wanted = "0, since a regression has no classes,"
+        yield "policy.train.label_smoothing", wanted, train.label_smoothing
+    if train.schedule == "plateau" and train.patience < 3:
+        # The rate falls after three epochs without improvement: training would have stopped.
+        yield "policy.train.patience", "at least 3, with the schedule plateau,", train.patience
+    if train.schedule == "cosine_restarts" and train.epochs and train.period > train.epochs:
+        wanted = f"at most the {train.epochs} of policy.train.epochs"
+        yield "policy.train.period", wanted, train.period
+
+
 def _metrics(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     for name, rule in policy.validate.metrics.items():
         if rule.min is not None and rule.max is not None and rule.min > rule.max:
@@ -74,6 +90,7 @@ RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _columns,
     _shares,
     _split,
+    _training,
     _metrics,
     _steps,
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 
@@ -8,14 +9,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from instar.core.data import InputSpec
 from instar.core.digest import digest_bytes
 from instar.core.errors import Interrupted
 from instar.ledger.safedir import SafeDir
+from instar.models.families.mlp import MLP
+from instar.models.families.rnn import RNN
+from instar.models.families.transformer import Transformer
 from instar.stages.train import loop
-from instar.stages.train.loop import Anchor, Course, Group, Keeper, Pace, batches
+from instar.stages.train.loop import Course, Group, Keeper, Pace, batches
 from instar.stages.train.optimizers import adamw, sgd
 from instar.stages.train.rows import Rows
-from instar.stages.train.schedules import constant, cosine
+from instar.stages.train.schedules import Moment, constant, cosine, plateau
 from instar.testing.tools import FakeClock
 
 PLAIN = Course(
@@ -70,7 +75,8 @@ def by_hand(module, data, course, clip=None):
     for epoch in range(course.epochs):
         for step, i in enumerate(torch.randperm(len(data), generator=order).tensor_split(steps)):
             for group in optimizer.param_groups:
-                group["lr"] = course.lr * course.schedule((epoch + step / steps) / course.epochs)
+                moment = Moment(epoch + step / steps, course.epochs)
+                group["lr"] = course.lr * course.schedule(moment)
             optimizer.zero_grad()
             course.loss(module(data.inputs[0][i]), data.labels[i]).backward()
             norms.append(nn.utils.clip_grad_norm_(module.parameters(), course.clip).item())
@@ -90,6 +96,43 @@ def test_fit_equals_plain_pytorch(tmp_path, changes):
         torch.testing.assert_close(mine, other)
     assert run.norms == pytest.approx(norms, rel=1e-4)
     assert (run.steps, run.passes) == (12, 300)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RNN(InputSpec(numbers=4), hidden=5, layers=2, dropout=0.2, steps=2),
+        lambda: RNN(InputSpec(numbers=4), hidden=5, cell="gru"),
+        lambda: Transformer(InputSpec(numbers=4), width=8, depth=1, heads=2),
+        lambda: MLP(InputSpec(numbers=4), hidden=[8], activation="prelu", norm="batch"),
+    ],
+    ids=["lstm", "gru", "transformer", "mlp"],
+)
+def test_fit_trains_every_kind_of_network_and_goes_on_bit_for_bit(tmp_path, make):
+    class Pulse:
+        beats = 0
+
+        def beat(self):
+            self.beats += 1
+
+        def stopping(self):
+            return self.beats == 6
+
+    course = dataclasses.replace(PLAIN, epochs=4, lr=0.03)
+    keeper = Keeper(SafeDir(tmp_path / "cut"), "key", FakeClock(), math.inf, Pulse())
+    torch.manual_seed(1)
+    module = make()
+    torch.manual_seed(1)
+    calm = make()
+    whole = fit(calm, rows(), course, tmp_path / "calm")
+    for net in (module, make()):
+        given = (net, rows(), 100, rows(50, seed=9), course)
+        groups = [Group(list(net.parameters()))]
+        with contextlib.suppress(Interrupted):
+            run = loop.fit(*given, groups=groups, keeper=keeper, tell=lambda epoch: None)
+    assert whole.best_loss < whole.first_loss
+    assert run.history == whole.history
+    assert all(torch.equal(run.best[name], tensor) for name, tensor in whole.best.items())
 
 
 def test_fit_learns_and_keeps_the_best_epoch(tmp_path):
@@ -234,3 +277,65 @@ def test_fit_beats_at_each_step_and_stops_with_a_checkpoint_when_told(tmp_path):
     for mine, other in zip(again.parameters(), calm.parameters(), strict=True):
         assert torch.equal(mine, other)
     assert (run.history, run.norms, run.steps) == (whole.history, whole.norms, whole.steps)
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_fit_with_batch_nought_takes_one_step_an_epoch_over_all_rows(tmp_path, epochs):
+    course = dataclasses.replace(PLAIN, batch=0, epochs=epochs)
+    ours, theirs = net(), net()
+    run = fit(ours, rows(), course, tmp_path)
+    by_hand(theirs, rows(), dataclasses.replace(course, batch=100))
+    assert (run.steps, run.passes) == (epochs, 100 * epochs)
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(0.02, 0.0), (0.0, 0.05), (0.02, 0.05)])
+def test_fit_penalises_as_a_loss_term_would(tmp_path, l1, l2):
+    ours, theirs = net(), net()
+
+    def penalty(out, data, places):
+        parts = [l1 * p.abs().sum() + l2 * p.square().sum() / 2 for p in theirs.parameters()]
+        return torch.stack(parts).sum()
+
+    fit(ours, rows(), dataclasses.replace(PLAIN, l1=l1, l2=l2), tmp_path / "ours")
+    fit(theirs, rows(), dataclasses.replace(PLAIN, terms=(penalty,)), tmp_path / "theirs")
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other)
+        assert not torch.equal(mine, torch.zeros_like(mine))
+
+
+def test_fit_measures_gradients_by_layer_once_an_epoch(tmp_path):
+    course = dataclasses.replace(PLAIN, batch=100, epochs=2)
+    run = fit(net(), rows(), course, tmp_path)
+    assert [set(layers) for layers in run.layers] == [{"0", "2"}] * 2
+    whole = [math.hypot(*layers.values()) for layers in run.layers]
+    assert whole == pytest.approx(run.norms, rel=1e-5)
+
+
+def test_plateau_goes_on_where_a_stopped_training_stood(tmp_path):
+    wrong = rows(50, seed=9)
+    wrong = dataclasses.replace(wrong, labels=1 - wrong.labels)  # the validation loss only rises
+    course = dataclasses.replace(PLAIN, epochs=8, patience=9, schedule=plateau, lr=0.05)
+    whole = fit(net(), rows(), course, tmp_path / "whole", valid=wrong)
+    assert [e.lr for e in whole.history] == pytest.approx([0.05] * 3 + [0.005] * 3 + [0.0005] * 2)
+
+    class Pulse:
+        beats = 0
+
+        def beat(self):
+            self.beats += 1
+
+        def stopping(self):
+            return self.beats == 18  # of 32: within the fifth epoch
+
+    keeper = Keeper(SafeDir(tmp_path / "cut"), "key", FakeClock(), math.inf, Pulse())
+    for module in (net(), net(seed=5)):
+        groups = [Group(list(module.parameters()))]
+        given = (module, rows(), 100, wrong, course)
+        try:
+            run = loop.fit(*given, groups=groups, keeper=keeper, tell=lambda epoch: None)
+        except Interrupted:
+            continue
+    assert run.history == whole.history
+    assert run.layers == whole.layers

@@ -217,7 +217,7 @@ def test_train_refuses_names_it_does_not_know(line, planned):
     for policy in (
         TrainPolicy(optimizer="adam2"),
         TrainPolicy(schedule="cosin"),
-        TrainPolicy(loss="hinge"),
+        TrainPolicy(loss="hinges"),
     ):
         with pytest.raises(UnknownName):
             run(world, planned("incremental"), policy)
@@ -286,3 +286,33 @@ def test_train_survives_sigkill(line, planned, tmp_path):
     )
     assert seen[0] == 3
     assert resumed.weights == run(world, planned("incremental"), scratch=tmp_path / "whole").weights
+
+
+def test_train_learns_by_the_users_own_loss_in_one_step_an_epoch(line, planned):
+    world = line(turn=1.0)
+    (world.tools.project / "mine.py").write_text(
+        "import torch\n"
+        "def loss(out, labels):\n"
+        "    return torch.nn.functional.soft_margin_loss(out, 2 * labels - 1)\n"
+    )
+    policy = dataclasses.replace(QUICK, loss="mine:loss", batch=0, l1=1e-5, lr=0.05)
+    training = run(world, planned("incremental"), policy)
+    before, after = quality(world, training, world.admission.split.test)
+    assert after > before
+    assert training.steps == len(training.history)
+    plain = run(world, planned("incremental"), dataclasses.replace(policy, loss="bce"))
+    losses = [[epoch.loss for epoch in one.history] for one in (training, plain)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # the same function by another name
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "cosine_restarts"])
+def test_train_reports_what_it_saw(line, planned, schedule):
+    training = run(
+        line(turn=1.0),
+        planned("incremental"),
+        dataclasses.replace(QUICK, schedule=schedule, auc=1.0, label_smoothing=0.1),
+    )
+    found = {finding.code: finding for finding in training.findings}
+    assert {"underfit", "late_jump", "layer_gradients", "auc"} <= set(found)
+    assert found["auc"].verdict is Verdict.FAIL
+    assert training.verdict is Verdict.PASS

@@ -12,5 +12,9 @@ from torch import nn
 from instar.core.family import Family
 from instar.models.families.cnn import CNN
 from instar.models.families.mlp import MLP
+from instar.models.families.rnn import RNN
+from instar.models.families.transformer import Transformer
 
-NETWORKS: Family[Callable[..., nn.Module]] = Family("network", {"mlp": MLP, "cnn": CNN})
+NETWORKS: Family[Callable[..., nn.Module]] = Family(
+    "network", {"mlp": MLP, "cnn": CNN, "rnn": RNN, "transformer": Transformer}
+)

@@ -10,7 +10,10 @@ from torch import nn
 
 from instar.core.data import InputSpec
 from instar.core.errors import InputError
-from instar.models.families.mlp import Embeddings, join
+from instar.models.activations import ACTIVATIONS
+from instar.models.families.mlp import Embeddings, dense, join
+from instar.models.initialisations import initialise
+from instar.models.norms import NORMS
 
 
 class NoImage(InputError):
@@ -31,7 +34,9 @@ class NoImage(InputError):
 class CNN(nn.Module):
     """Convolve 3 x 3, halve, repeat; then one hidden dense layer.
 
-    `channels` are the widths of the convolutions, `hidden` that of the dense layer.
+    `channels` are the widths of the convolutions, `hidden` that of the dense layer; `dropout` is
+    a fraction in [0, 1), before the head. `activation`, `norm` and `initialisation` are names out
+    of their tables.
 
     Example:
         >>> net = CNN(InputSpec(image=(1, 8, 8), outputs=10), channels=[4, 8], hidden=16)
@@ -40,7 +45,14 @@ class CNN(nn.Module):
     """
 
     def __init__(
-        self, inputs: InputSpec, channels: Sequence[int] = (16, 32), hidden: int = 64
+        self,
+        inputs: InputSpec,
+        channels: Sequence[int] = (16, 32),
+        hidden: int = 64,
+        dropout: float = 0.0,
+        activation: str = "relu",
+        norm: str = "none",
+        initialisation: str = "default",
     ) -> None:
         super().__init__()
         if not inputs.image or min(inputs.image[1:]) < 2 ** len(channels):
@@ -50,12 +62,14 @@ class CNN(nn.Module):
         depth, height, width = inputs.image
         layers: list[nn.Module] = []
         for maps in channels:
-            layers += [nn.Conv2d(depth, maps, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [nn.Conv2d(depth, maps, 3, padding=1), *NORMS[norm](maps, maps=True)]
+            layers += [ACTIVATIONS[activation](), nn.MaxPool2d(2)]
             depth, height, width = maps, height // 2, width // 2
         self.convolutions = nn.Sequential(*layers)
         size = inputs.numbers + self.embeddings.width + depth * height * width
-        self.dense = nn.Sequential(nn.Linear(size, hidden), nn.ReLU())
+        self.dense = nn.Sequential(*dense(size, hidden, dropout, activation, norm))
         self.head = nn.Linear(hidden, inputs.outputs)
+        initialise(self, initialisation)
 
     def forward(self, *parts: torch.Tensor) -> torch.Tensor:
         *table, image = parts

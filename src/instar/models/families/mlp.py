@@ -9,6 +9,10 @@ import torch
 from torch import nn
 
 from instar.core.data import InputSpec
+from instar.models.activations import ACTIVATIONS
+from instar.models.initialisations import initialise
+from instar.models.norms import NORMS
+from instar.models.options import share
 
 
 class Embeddings(nn.Module):
@@ -34,9 +38,10 @@ class Embeddings(nn.Module):
 
 
 class MLP(nn.Module):
-    """Stack dense layers with ReLU over everything that arrives; an image is flattened.
+    """Stack dense layers over everything that arrives; an image is flattened.
 
-    `hidden` are the widths of the hidden layers; `dropout` is a fraction in [0, 1).
+    `hidden` are the widths of the hidden layers; `dropout` is a fraction in [0, 1). `activation`,
+    `norm` and `initialisation` are names out of their tables.
 
     Example:
         >>> net = MLP(InputSpec(numbers=3, categories=(4,)), hidden=[8])
@@ -45,7 +50,13 @@ class MLP(nn.Module):
     """
 
     def __init__(
-        self, inputs: InputSpec, hidden: Sequence[int] = (64, 64), dropout: float = 0.0
+        self,
+        inputs: InputSpec,
+        hidden: Sequence[int] = (64, 64),
+        dropout: float = 0.0,
+        activation: str = "relu",
+        norm: str = "none",
+        initialisation: str = "default",
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -54,15 +65,29 @@ class MLP(nn.Module):
         size = inputs.numbers + self.embeddings.width + channels * height * width
         layers: list[nn.Module] = []
         for units in hidden:
-            layers += [nn.Linear(size, units), nn.ReLU()]
-            layers += [nn.Dropout(dropout)] if dropout else []
+            layers += dense(size, units, dropout, activation, norm)
             size = units
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(size, inputs.outputs)
+        initialise(self, initialisation)
 
     def forward(self, *parts: torch.Tensor) -> torch.Tensor:
         x = join(self.inputs, self.embeddings, parts)  # (n, size)
         return cast(torch.Tensor, self.head(self.body(x)))  # (n, outputs)
+
+
+def dense(size: int, units: int, dropout: float, activation: str, norm: str) -> list[nn.Module]:
+    """Make one hidden layer: dense, normalised, activated, dropped.
+
+    Raises:
+        UnknownName: there is no such activation or normalisation.
+        ImpossibleOption: the dropout is no fraction.
+    Example:
+        >>> [type(part).__name__ for part in dense(3, 4, 0.1, "gelu", "layer")]
+        ['Linear', 'LayerNorm', 'GELU', 'Dropout']
+    """
+    layers = [nn.Linear(size, units), *NORMS[norm](units, maps=False), ACTIVATIONS[activation]()]
+    return [*layers, nn.Dropout(dropout)] if share("dropout", dropout) else layers
 
 
 def join(inputs: InputSpec, embeddings: Embeddings, parts: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -42,9 +42,7 @@ def forecasts(
     return tuple(_one(name, pace, probe, case, policy) for name in names)
 
 
-def _one(
-    name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPolicy
-) -> Forecast:
+def _one(name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPolicy) -> Forecast:
     strategy = STRATEGIES[name]
     if strategy.route is None:
         return Forecast(name, 0.0, 0.0, 0.0, 0.0, 0.0, source="nothing changes")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from instar import provenance
-from instar.core.data import Snapshot
+from instar.core.data import Snapshot, TaskKind
 from instar.core.errors import PolicyError
 from instar.core.finding import Finding, worst
 from instar.core.fingerprint import fingerprint
@@ -24,7 +24,7 @@ from instar.models.strategies import STRATEGIES, Case, Route
 from instar.stages.train import course, health, loop, rows, sample
 from instar.stages.train.fits import FITS, Fitting
 from instar.stages.train.loop import Course, Run, State
-from instar.stages.train.methods import METHODS
+from instar.stages.train.methods import ask
 from instar.stages.train.methods.part import Part
 from instar.stages.train.settle import settle
 from instar.stages.train.start import Start, lay
@@ -62,11 +62,14 @@ def train(
     old = sum(part.rows for part in champion.train)
     image = champion.preprocessing.image is not None
     route, policy = settle(_route(plan.strategy, Case(champion.recipe, fresh, old, image)), policy)
+    loss = course.loss(request.task, policy, tools)
     with _threads(policy.threads):
-        start = lay(request, champion, admission, route=route, policy=policy, tools=tools)
-        parts = [METHODS[name](start.ground, policy) for name in route.methods]
+        start = lay(
+            request, champion, admission, loss=loss, route=route, policy=policy, tools=tools
+        )
+        parts = [ask(name, start.ground, policy, tools.project) for name in route.methods]
         data = _joined(start, parts)
-        way = course.chart(request.task, route, data, parts, policy, tools.seed)
+        way = course.chart(request.task, loss, route, data, parts, policy, tools.seed)
         keeper = course.keeper(request, champion, start, route, policy, tools)
         fitting = Fitting(
             net=start.net,
@@ -78,7 +81,12 @@ def train(
             tell=lambda epoch: _tell(tools, epoch, way.epochs),
         )
         run = FITS[route.fit](fitting)
-        findings = health.findings(run, _loss_on_training_rows(start, run, way))
+        findings = health.findings(
+            run,
+            _loss_on_training_rows(start, run, way),
+            constant=health.constant_loss(loss, start.learn.labels, request.task),
+            auc=policy.auc if request.task.kind is TaskKind.BINARY else None,
+        )
         state, more = _finished(start.net, run, parts)
         replay, replay_logits = _sampled(champion, start, state, policy, tools)
     saved = weights.save(state)

@@ -23,7 +23,7 @@ from instar.core.tools import Folder
 
 NAME = "training.checkpoint"
 BEFORE = f"{NAME}.before"
-FORMAT = 2  # one of another format is of another training
+FORMAT = 3  # one of another format is of another training
 _LINE = len(digest_bytes(b"")) + 1
 
 

@@ -18,6 +18,7 @@ from instar.models.strategies import Route
 from instar.stages.train import losses
 from instar.stages.train.checkpoint import FORMAT
 from instar.stages.train.loop import Course, Group, Keeper, Pace, Term
+from instar.stages.train.losses import Loss
 from instar.stages.train.methods.distill import term
 from instar.stages.train.methods.part import Part
 from instar.stages.train.optimizers import OPTIMIZERS
@@ -28,7 +29,13 @@ from instar.stats.metrics import METRICS, primary
 
 
 def chart(
-    task: Task, route: Route, rows: Rows, parts: Sequence[Part], policy: TrainPolicy, seed: int
+    task: Task,
+    loss: Loss,
+    route: Route,
+    rows: Rows,
+    parts: Sequence[Part],
+    policy: TrainPolicy,
+    seed: int,
 ) -> Course:
     """Put a course together.
 
@@ -36,13 +43,12 @@ def chart(
         rows: All that is trained on.
 
     Raises:
-        UnknownName: the policy names an optimiser, schedule or loss that does not exist.
-        WrongLoss: the loss is made for another kind of task.
+        UnknownName: the policy names an optimiser or schedule that does not exist.
     """
     return Course(
         rule=OPTIMIZERS[policy.optimizer],
         schedule=SCHEDULES[policy.schedule],
-        loss=losses.choose(policy.loss, task.kind),
+        loss=loss,
         terms=(*(part.term for part in parts if part.term), *_taught(task, rows, policy)),
         metric=_metric(task),
         lr=route.recipe.lr,
@@ -55,6 +61,9 @@ def chart(
         seed=seed,
         anchors=tuple(anchor for part in parts for anchor in part.anchors if anchor.weight),
         average=max((part.average for part in parts), default=0.0),
+        period=policy.period,
+        l1=policy.l1,
+        l2=policy.l2,
     )
 
 
@@ -63,6 +72,24 @@ def _taught(task: Task, rows: Rows, policy: TrainPolicy) -> tuple[Term, ...]:
     if rows.trust is None or not rows.trust.any():
         return ()
     return (term(task.kind, policy.temperature),)
+
+
+def loss(task: Task, policy: TrainPolicy, tools: Tools) -> Loss:
+    """Choose the policy's loss, or the task's.
+
+    Raises:
+        UnknownName: there is no such loss.
+        WrongLoss: it is made for another kind of task.
+        NotSmoothable: its labels cannot be smoothed.
+        LossMissing, LossRaised, NotALoss: the user's own is not there, fails, or is none.
+    """
+    return losses.choose(
+        policy.loss,
+        task.kind,
+        outputs=task.outputs,
+        smoothing=policy.label_smoothing,
+        project=tools.project,
+    )
 
 
 def _metric(task: Task) -> Callable[[predict.Floats, torch.Tensor], float]:

@@ -1,4 +1,7 @@
-"""Judge the course of a training: whether it converged, overfitted, exploded or diverged."""
+"""Judge the course of a training: whether it converged, fitted, exploded, vanished or diverged.
+
+Each finding says in words what would mend it.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,94 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch.nn import functional
+
+from instar.core.data import Task, TaskKind
 from instar.core.finding import Finding, Verdict
 from instar.stages.train.loop import Run
+from instar.stages.train.losses import Loss
 
 _POINTS = 100  # of a curve, at most
+_BARS = 30  # of a picture: the layers with the smallest gradients
 EXPLODING = 100.0  # largest gradient norm, in medians
 VANISHING = 1e-6  # median gradient norm
 OVERFIT = 0.25  # validation loss over training loss, less 1
 DIVERGED = 1.5  # last training loss, in smallest ones
+UNDERFIT = 0.95  # training loss, in that of the best constant answer
+JUMP = 0.10  # change of the training loss in one late epoch, as a share
+_ASKED = 10_000  # labels that a constant answer is judged on, about
+_LATE = 0.25  # share of the epochs that count as late
 
 
-def findings(run: Run, train_loss: float) -> tuple[Finding, ...]:
+def findings(
+    run: Run, train_loss: float, *, constant: float = math.inf, auc: float | None = None
+) -> tuple[Finding, ...]:
     """Judge a run; only a broken one, or one that never improved, refuses the candidate.
 
     Args:
         train_loss: Loss of the best epoch's weights on training rows, in evaluation mode.
+        constant: Loss of the best constant answer there.
+        auc: Validation AUROC wanted, where the history's metric is one.
     """
     damaged = (_checkpoint(run),) if run.damaged else ()
     if not run.history:
         return (_untrained(), *damaged)
     if run.broken:
         return (_nan(run), _gradients(run), *damaged)
-    course = (_convergence(run), _overfit(run, train_loss), _divergence(run), _gradients(run))
+    course = [_convergence(run), _overfit(run, train_loss), _underfit(train_loss, constant)]
+    course += [_divergence(run), *_late_jump(run), _gradients(run), *_layers(run)]
+    course += [_auc(run, auc)] if auc is not None else []
     return (*course, *damaged)
 
 
 def _untrained() -> Finding:
     return Finding("untrained", Verdict.PASS, "no step was made: the weights are the champion's")
+
+
+def constant_loss(loss: Loss, labels: torch.Tensor, task: Task) -> float:
+    """Find the least loss that an answer which is the same for all rows has.
+
+    Exact for the shares of the classes, their most frequent one, the mean and the median; from
+    there on by descent, as other losses need.
+
+    Args:
+        labels: As in `Rows`, (n,) or (n, 1).
+    Example:
+        >>> labels = torch.tensor([[1.0], [3.0], [8.0]])
+        >>> constant_loss(functional.mse_loss, labels, Task(TaskKind.REGRESSION, "y"))
+        8.666666984558105
+    """
+    some = labels[:: math.ceil(len(labels) / _ASKED)]
+    guesses = _constants(some, task)
+
+    def of(answer: torch.Tensor) -> torch.Tensor:
+        return loss(answer.expand(len(some), -1), some)
+
+    answer = torch.nn.Parameter(guesses[0].clone())
+    descent = torch.optim.LBFGS([answer], line_search_fn="strong_wolfe")
+
+    def slope() -> torch.Tensor:
+        answer.grad = None
+        value = of(answer)
+        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return value
+
+    descent.step(slope)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    losses = [of(constant.detach()).item() for constant in (*guesses, answer)]
+    return min(filter(math.isfinite, losses), default=math.inf)
+
+
+def _constants(labels: torch.Tensor, task: Task) -> list[torch.Tensor]:
+    """Guess constant answers, each (k,)."""
+    if task.kind is TaskKind.MULTICLASS:
+        counts = torch.bincount(labels, minlength=task.outputs)
+        most = functional.one_hot(counts.argmax(), task.outputs).float()
+        return [counts.clamp(min=1e-3).log(), most]
+    if task.kind is TaskKind.BINARY:
+        share = labels.mean(dim=0).clamp(1e-6, 1 - 1e-6)
+        return [share.logit(), (share - 0.5).sign()]
+    return [labels.mean(dim=0), labels.median(dim=0).values]
 
 
 def _checkpoint(run: Run) -> Finding:
@@ -86,6 +150,100 @@ def _overfit(run: Run, train_loss: float) -> Finding:
         (gap, OVERFIT, "share of the training loss"),
         remedy="more rows, a higher train.weight_decay, or a smaller network",
     )
+
+
+def _underfit(train_loss: float, constant: float) -> Finding:
+    known = math.isfinite(constant) and constant > 0
+    return _reported(
+        "underfit",
+        f"loss {train_loss:.4f} on training rows"
+        + (f" against {constant:.4f} of the best constant answer" if known else ""),
+        (train_loss / constant if known else 0.0, UNDERFIT, "constant answers"),
+        remedy="more epochs, a higher train.lr, a larger network, a lower train.weight_decay, "
+        "train.l1 or train.l2, or features that say more",
+    )
+
+
+def _late_jump(run: Run) -> list[Finding]:
+    """Look at each epoch of the last quarter beside the one before; one epoch has none."""
+    losses = [epoch.loss for epoch in run.history]
+    late = range(max(1, len(losses) - math.ceil(_LATE * len(losses))), len(losses))
+    changes = {i + 1: losses[i] / max(1e-12, losses[i - 1]) - 1 for i in late}
+    if not changes:
+        return []
+    epoch, change = max(changes.items(), key=lambda one: abs(one[1]))
+    falls = change < 0
+    finding = _reported(
+        "late_jump",
+        f"the training loss {'fell' if falls else 'rose'} by {abs(change):.0%} in epoch {epoch} "
+        f"of {len(losses)}, the most in one of the last {len(changes)}",
+        (abs(change), JUMP, "share of the loss before"),
+        remedy="more train.epochs: it was still falling"
+        if falls
+        else "a lower train.lr or train.clip, or a larger train.batch",
+    )
+    return [finding]
+
+
+def _auc(run: Run, wanted: float) -> Finding:
+    found = run.history[run.best_epoch - 1].metric if run.best_epoch else run.first_metric
+    good = found >= wanted
+    if not math.isfinite(found):
+        return Finding(
+            "auc",
+            Verdict.INCONCLUSIVE,
+            "validation rows of one class have no AUROC",
+            limit=wanted,
+            unit="AUROC",
+            passes_if="validation rows of both classes",
+            enforced=False,
+        )
+    return Finding(
+        "auc",
+        Verdict.PASS if good else Verdict.FAIL,
+        f"AUROC {found:.4f} on validation rows, {wanted:g} wanted",
+        measured=found,
+        limit=wanted,
+        unit="AUROC",
+        passes_if="" if good else "features that say more, more rows, or a lower train.auc",
+        enforced=False,
+    )
+
+
+def _layers(run: Run) -> list[Finding]:
+    """Judge the gradients layer by layer, as measured once an epoch."""
+    names = run.layers[0] if run.layers else {}
+    by_layer = {name or "the network": [norms[name] for norms in run.layers] for name in names}
+    if not by_layer:
+        return []
+    medians = {name: statistics.median(norms) for name, norms in by_layer.items()}
+    peaks = {name: _peak(norms, medians[name]) for name, norms in by_layer.items()}
+    weakest, wildest = min(medians, key=medians.__getitem__), max(peaks, key=peaks.__getitem__)
+    vanished = [name for name, median in medians.items() if median < VANISHING]
+    shown = f"{', '.join(vanished[:5])}{' and others' if len(vanished) > 5 else ''}"
+    finding = _reported(
+        "layer_gradients",
+        f"gradients vanish in {shown}: norm {medians[weakest]:.3g} in the median of the epochs"
+        if vanished
+        else f"gradient norm from {medians[weakest]:.3g} ({weakest}) in the median of the epochs; "
+        f"at most {peaks[wildest]:.3g} medians ({wildest})",
+        (VANISHING / max(medians[weakest], 1e-30), 1.0, "of the median")
+        if vanished
+        else (peaks[wildest], EXPLODING, "medians"),
+        remedy="another activation (leaky_relu, gelu), initialisation he or orthogonal, norm batch "
+        "or layer, or fewer layers"
+        if vanished
+        else "a lower train.clip or train.lr, or norm layer",
+    )
+    bars = sorted(medians.items(), key=lambda one: one[1])[:_BARS]
+    items = [{"label": name, "value": _short(median)} for name, median in bars]
+    picture = {"kind": "bars", "items": items, "limit": None, "unit": "gradient norm"}
+    return [replace(finding, picture=picture)]
+
+
+def _peak(norms: Sequence[float], median: float) -> float:
+    """Measure the largest norm in medians; one too large for a number is infinite in any."""
+    return max(norms) / max(1e-30, median) if math.isfinite(max(norms)) else math.inf
 
 
 def _divergence(run: Run) -> Finding:

@@ -23,12 +23,13 @@ from instar.core.errors import Interrupted
 from instar.core.records import Epoch
 from instar.core.tools import Clock, Folder, Pulse, Unwatched
 from instar.models.predict import Floats, logits
+from instar.models.surgery import owner
 from instar.stages.train import checkpoint
 from instar.stages.train.flat import Flat
 from instar.stages.train.losses import Loss
 from instar.stages.train.optimizers import Rule
 from instar.stages.train.rows import Rows
-from instar.stages.train.schedules import Schedule
+from instar.stages.train.schedules import Moment, Schedule
 
 State: TypeAlias = dict[str, torch.Tensor]
 Term: TypeAlias = Callable[[torch.Tensor, Rows, torch.Tensor], torch.Tensor]
@@ -59,9 +60,11 @@ class Anchor:
 class Course:
     """Say how to train.
 
-    `lr` is the peak rate, `batch` fresh rows a step, `replay_ratio` replayed rows per fresh one.
-    `metric` maps logits (n, k) and labels to the number that the history shows. `average` is the
-    decay of the running average of the weights that is judged and kept; 0: they are themselves.
+    `lr` is the peak rate, `batch` fresh rows a step (0: all of them in one), `replay_ratio`
+    replayed rows per fresh one. `metric` maps logits (n, k) and labels to the number that the
+    history shows. `period` is in epochs. `l1` and `l2` weigh the penalties sum |w| and sum w^2 / 2.
+    `average` is the decay of the running average of the weights that is judged and kept; 0: they
+    are themselves.
     """
 
     rule: Rule
@@ -79,6 +82,13 @@ class Course:
     seed: int
     anchors: tuple[Anchor, ...] = ()
     average: float = 0.0
+    period: int = 5
+    l1: float = 0.0
+    l2: float = 0.0
+
+    def steps(self, fresh: int) -> int:
+        """Count the steps of an epoch over `fresh` rows."""
+        return math.ceil(fresh / (self.batch or fresh))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,8 @@ class Run:
     state of the generator from which its order was drawn. `broken_at` and `broken_batch` name
     the step of the last epoch whose loss was no number, from 1, and the digest of its rows.
     `averaged` are the weights' running average, in the order of `Flat`, where one is kept.
-    `damaged` names checkpoints that the disk has damaged.
+    `damaged` names checkpoints that the disk has damaged. `first_metric` was measured with
+    `first_loss`; `layers` are gradient norms by layer, in the last step of each epoch.
     """
 
     epoch: int = 0
@@ -106,8 +117,10 @@ class Run:
     best_epoch: int = 0
     best_loss: float = math.inf
     first_loss: float = math.inf
+    first_metric: float = math.nan
     history: list[Epoch] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
+    layers: list[dict[str, float]] = field(default_factory=list)
     steps: int = 0
     passes: int = 0
     broken: bool = False
@@ -168,7 +181,7 @@ def fit(
     slots = [{"params": [t], "pace": g.pace} for t, g in zip(flat.tensors, groups, strict=True)]
     optimizer = course.rule(slots, course.lr, course.weight_decay)
     pulls = [_pull(flat, net, anchor) for anchor in course.anchors]
-    steps = math.ceil(fresh / course.batch)
+    steps = course.steps(fresh)
     with _own_randomness(course.seed) as order:
         run = _resume(keeper, net, optimizer, order, valid, course)
         if course.average and not len(run.averaged):
@@ -180,13 +193,14 @@ def fit(
                 run.dealt, run.losses = order.get_state(), torch.zeros(steps)
                 run.norms += [0.0] * steps
             norms = torch.tensor(run.norms[-steps:])
+            losses = (run.first_loss, *(epoch.valid_loss for epoch in run.history))
             dealt = batches(order, fresh, len(rows), course)
             for step, i in enumerate(islice(dealt, run.step, None), run.step):  # i: (b,)
-                done = (run.epoch + step / steps) / course.epochs
-                rate = course.lr * course.schedule(done)
+                at = run.epoch + step / steps
+                rate = _rate(course, at, losses)
                 for group in optimizer.param_groups:
                     pace: Pace = group["pace"]
-                    group["lr"] = rate * pace.scale if done >= pace.since else 0.0
+                    group["lr"] = rate * pace.scale if at >= pace.since * course.epochs else 0.0
                 out = net(*[part[i] for part in rows.inputs])  # (b, k)
                 loss = course.loss(out, rows.labels[i])  # ()
                 run.losses[step] = loss.detach()
@@ -194,6 +208,11 @@ def fit(
                     loss = loss + term(out, rows, i)  # ()
                 flat.clear()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                flat.gather()
+                if step == steps - 1:
+                    run.layers.append(_by_layer(net, flat))
+                if course.l1 or course.l2:
+                    flat.penalise(course.l1, course.l2)
                 for pull in pulls:
                     pull(flat)
                 flat.clip(course.clip, norms[step])
@@ -211,7 +230,7 @@ def fit(
                         raise Interrupted(f"after step {run.step} of epoch {run.epoch + 1}")
             run.epoch, run.step = run.epoch + 1, 0
             run.norms[-steps:] = norms.tolist()
-            rate = _rate(course, run.epoch - 1 / steps)
+            rate = _rate(course, run.epoch - 1 / steps, losses)
             with flat.standing_at(run.averaged if course.average else flat.weights):
                 look(run, net, valid, course, run.losses.mean().item(), norms.mean().item(), rate)
             tell(run.history[-1])
@@ -245,8 +264,17 @@ def _share(decay: float, step: int) -> float:
     return max(1 - decay, 1 / (step + 1))
 
 
-def _rate(course: Course, epochs: float) -> float:
-    return course.lr * course.schedule(epochs / course.epochs)
+def _rate(course: Course, at: float, losses: Sequence[float]) -> float:
+    return course.lr * course.schedule(Moment(at, course.epochs, course.period, losses))
+
+
+def _by_layer(net: nn.Module, flat: Flat) -> dict[str, float]:
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    squares: dict[str, float] = {}
+    for parameter, norm in zip(flat.parameters, flat.norms(), strict=True):
+        layer = owner(names[id(parameter)])
+        squares[layer] = squares.get(layer, 0.0) + norm**2
+    return {layer: math.sqrt(square) for layer, square in squares.items()}
 
 
 def batches(
@@ -257,8 +285,8 @@ def batches(
     Replayed rows are used up before one comes twice.
     """
     replayed = rows - fresh
-    share = round(course.batch * course.replay_ratio) if replayed else 0
-    steps = math.ceil(fresh / course.batch)
+    share = round((course.batch or fresh) * course.replay_ratio) if replayed else 0
+    steps = course.steps(fresh)
     dealt = torch.randperm(fresh, generator=order).tensor_split(steps)
     decks = math.ceil(steps * share / replayed) if share else 0
     drawn = [fresh + torch.randperm(replayed, generator=order) for _ in range(decks)]
@@ -290,9 +318,9 @@ def judge(net: nn.Module, valid: Rows, course: Course) -> tuple[float, float]:
 
 def begin(net: nn.Module, valid: Rows, course: Course) -> Run:
     """Measure where a training starts; that counts as its epoch 0."""
-    loss, _ = judge(net, valid, course)
+    loss, metric = judge(net, valid, course)
     loss = loss if math.isfinite(loss) else math.inf
-    return Run(best=_copy(net), best_loss=loss, first_loss=loss)
+    return Run(best=_copy(net), best_loss=loss, first_loss=loss, first_metric=metric)
 
 
 def look(
@@ -318,7 +346,10 @@ def _own_randomness(seed: int) -> Iterator[torch.Generator]:
         yield torch.Generator().manual_seed(seed)
 
 
-_CARRIED = ("epoch", "step", "best_epoch", "best_loss", "first_loss", "norms", "steps", "passes")
+_CARRIED = (
+    *("epoch", "step", "steps", "passes", "best_epoch", "best_loss", "first_loss", "first_metric"),
+    *("norms", "layers"),
+)
 
 
 def _keep(

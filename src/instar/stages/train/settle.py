@@ -24,7 +24,7 @@ def settle(route: Route, policy: TrainPolicy) -> tuple[Route, TrainPolicy]:
     settled = replace(
         recipe,
         lr=policy.lr or recipe.lr,
-        batch=policy.batch or recipe.batch,
+        batch=recipe.batch if policy.batch is None else policy.batch,
         epochs=policy.epochs or (policy.full_epochs if anew else recipe.epochs),
         replay_ratio=policy.replay_ratio if recipe.replay_ratio else 0.0,
     )

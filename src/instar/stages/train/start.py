@@ -21,6 +21,7 @@ from instar.data import snapshot
 from instar.models import build, predict, weights
 from instar.models.strategies import Route
 from instar.stages.train import rows, sample
+from instar.stages.train.losses import Loss
 from instar.stages.train.methods.part import Ground
 from instar.stages.train.rows import Rows
 
@@ -49,6 +50,7 @@ def lay(
     champion: ModelVersion,
     admission: Admission,
     *,
+    loss: Loss,
     route: Route,
     policy: TrainPolicy,
     tools: Tools,
@@ -90,6 +92,7 @@ def lay(
             replay=kept,
             old_valid=held,
             teach=lambda part: _taught(part, teach()),
+            loss=loss,
             seed=tools.seed,
         ),
         schema=schema,

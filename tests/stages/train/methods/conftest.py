@@ -9,6 +9,7 @@ from torch import nn
 
 from instar.core.data import Task, TaskKind
 from instar.models.predict import logits
+from instar.stages.train import losses
 from instar.stages.train.methods.part import Ground
 from instar.stages.train.rows import Rows
 
@@ -34,6 +35,7 @@ def ground():
             valid=valid or learn,
             replay=more.pop("replay", None),
             old_valid=more.pop("old_valid", None),
+            loss=losses.choose("auto", task.kind),
             teach=lambda rows: replace(rows, teacher=torch.from_numpy(logits(twin, rows.inputs))),
         )
 

@@ -10,8 +10,9 @@ from torch.nn import functional
 from instar.core.data import Task, TaskKind
 from instar.core.policy import TrainPolicy
 from instar.stages.train import methods
-from instar.stages.train.methods import METHODS
+from instar.stages.train.methods import METHODS, ask
 from instar.stages.train.methods.ewc import information
+from instar.stages.train.methods.own import MethodMissing, MethodRaised, NotAMethod
 from instar.stages.train.methods.statistics import measured
 from instar.stages.train.rows import Rows
 from instar.testing.contracts.families import family_files, unknown_name
@@ -22,7 +23,7 @@ LAYERS = ("a", "b", "c", "d", "e")
 
 
 def test_every_method_file_is_in_the_table():
-    family_files(METHODS, methods, besides={"part"})
+    family_files(METHODS, methods, besides={"own", "part"})
     unknown_name(METHODS)
 
 
@@ -75,7 +76,7 @@ def test_ewc_measures_the_squared_gradient_of_each_row(ground):
     torch.manual_seed(0)
     net = nn.Linear(2, 1)
     rows = Rows((torch.randn(70, 2),), (torch.rand(70, 1) > 0.5).float())
-    got = information(ground(net, task=TWO, replay=rows), TrainPolicy())
+    got = information(ground(net, task=TWO, replay=rows))
     wanted = torch.zeros(1, 2)
     for i in range(70):
         net.zero_grad()
@@ -164,3 +165,31 @@ def test_low_rank_begins_where_it_was_trains_little_and_is_merged(ground):
     torch.testing.assert_close(plain(x), changed)
     assert not math.isclose(changed.sum().item(), before.sum().item())
     assert 0 < finding.measured < 1
+
+
+OWN = """
+from instar.stages.train.methods.part import Part
+
+def pull(ground, policy):
+    return Part(term=lambda out, rows, places: out.square().mean())
+
+def wrong(ground, policy):
+    return 3
+
+def broken(ground, policy):
+    return ground.nothing
+"""
+
+
+def test_users_own_method_is_a_function_of_the_project(ground, tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    part = ask("mine:pull", ground(), TrainPolicy(), tmp_path)
+    assert part.term(torch.tensor([2.0]), None, None).item() == 4
+    for name, error in (
+        ("mine:wrong", NotAMethod),
+        ("mine:broken", MethodRaised),
+        ("mine:gone", MethodMissing),
+        ("nowhere:pull", MethodMissing),
+    ):
+        with pytest.raises(error):
+            ask(name, ground(), TrainPolicy(), tmp_path)

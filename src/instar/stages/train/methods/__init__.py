@@ -7,6 +7,7 @@ user's own is named as `module:function` in `train.methods`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 from instar.core.family import Family
@@ -24,6 +25,7 @@ from instar.stages.train.methods.l2sp import l2sp
 from instar.stages.train.methods.logits import logits
 from instar.stages.train.methods.low_rank import low_rank
 from instar.stages.train.methods.lwf import lwf
+from instar.stages.train.methods.own import own
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.methods.replay import replay
 from instar.stages.train.methods.replay_balanced import replay_balanced
@@ -56,3 +58,13 @@ METHODS: Family[Method] = Family(
         "low_rank": low_rank,
     },
 )
+
+
+def ask(name: str, ground: Ground, policy: TrainPolicy, project: Path) -> Part:
+    """Ask a method for its part: one of ours, or `module:function` of the project.
+
+    Raises:
+        UnknownName: there is no such method.
+        MethodMissing, MethodRaised, NotAMethod: the user's own is not there, fails, or is none.
+    """
+    return own(name, ground, policy, project) if ":" in name else METHODS[name](ground, policy)

@@ -6,7 +6,6 @@ import torch
 from torch.func import functional_call, grad, vmap
 
 from instar.core.policy import TrainPolicy
-from instar.stages.train import losses
 from instar.stages.train.loop import Anchor, State
 from instar.stages.train.methods.part import Ground, Part
 
@@ -25,23 +24,22 @@ def ewc(ground: Ground, policy: TrainPolicy) -> Part:
     if ground.replay is None:
         return Part()
     weight = WEIGHT if policy.ewc is None else policy.ewc
-    fisher = information(ground, policy)
+    fisher = information(ground)
     return Part(anchors=(Anchor(weight, ground.champion, fisher),))
 
 
-def information(ground: Ground, policy: TrainPolicy) -> State:
+def information(ground: Ground) -> State:
     """Average the squared gradient of each row's loss, at the champion's weights."""
     if ground.replay is None:
         return {}
     rows = ground.replay.take(torch.arange(min(_ROWS, len(ground.replay))))
-    loss = losses.choose(policy.loss, ground.task.kind)
     net = ground.net.eval()
     weights = {name: ground.champion[name] for name, _ in net.named_parameters()}
     others = {name: t for name, t in ground.champion.items() if name not in weights}
 
     def one(weights: State, label: torch.Tensor, *inputs: torch.Tensor) -> torch.Tensor:
         out = functional_call(net, {**weights, **others}, tuple(part[None] for part in inputs))
-        return loss(out, label[None])
+        return ground.loss(out, label[None])
 
     each = vmap(grad(one), in_dims=(None, 0, *[0] * len(rows.inputs)))
     total = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}

@@ -8,7 +8,6 @@ from torch import nn
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import TrainPolicy
 from instar.models.predict import logits
-from instar.stages.train import losses
 from instar.stages.train.loop import State
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
@@ -28,7 +27,7 @@ def interpolate(ground: Ground, policy: TrainPolicy) -> Part:
     """
     if not policy.interpolate:
         return Part()
-    loss = losses.choose(policy.loss, ground.task.kind)
+    loss = ground.loss
     sides = sides_of(ground)
 
     def judge(net: nn.Module, state: State) -> list[float]:

@@ -11,6 +11,7 @@ from torch import nn
 from instar.core.data import Task
 from instar.core.finding import Finding
 from instar.stages.train.loop import Anchor, Pace, State, Term
+from instar.stages.train.losses import Loss
 from instar.stages.train.rows import Rows
 
 Finish: TypeAlias = Callable[[nn.Module, State], tuple[State, Finding]]
@@ -26,7 +27,7 @@ class Ground:
     `champion` are its weights, as far as they fit `net`; `anew` makes new ones. `learn` are the
     rows of an epoch. `replay` are old rows, `old_valid` others of the same sample that the
     training never sees; either is None where there are no old rows. `teach` gives rows the
-    champion's logits as `teacher`.
+    champion's logits as `teacher`. `loss` is the training's own.
     """
 
     task: Task
@@ -38,6 +39,7 @@ class Ground:
     replay: Rows | None
     old_valid: Rows | None
     teach: Callable[[Rows], Rows]
+    loss: Loss
     seed: int = 0
 
 
