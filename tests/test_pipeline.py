@@ -13,7 +13,7 @@ from instar import pipeline
 from instar.core.codec import encode
 from instar.core.digest import digest_bytes, digest_json
 from instar.core.errors import BackendError, IntegrityError, Interrupted
-from instar.core.finding import Verdict
+from instar.core.finding import Finding, Verdict
 from instar.core.policy import (
     ApprovePolicy,
     Policy,
@@ -58,6 +58,8 @@ class Stages:
         monkeypatch.setattr(pipeline, "STAGES", tuple(map(self._fake, pipeline.STAGES)))
 
     def _fake(self, stage: pipeline.Stage) -> pipeline.Stage:
+        """Return what `makes` holds; of a list, one after the other, the last of them for good."""
+
         def run(*, policy: Any, tools: Tools, **inputs: Any) -> Any:
             self.ran.append(stage.name)
             self.got[stage.name] = inputs
@@ -65,6 +67,8 @@ class Stages:
                 return stage.run(**inputs, policy=policy, tools=tools)
             (tools.scratch / "half").touch()
             made = self.makes[stage.makes]
+            if isinstance(made, list):
+                made = made.pop(0) if len(made) > 1 else made[0]
             if isinstance(made, BaseException):
                 raise made
             return made
@@ -170,6 +174,75 @@ def test_inconclusive_validation_waits_and_goes_on_only_after_votes(
         assert runner(journal, tmp_path).run("u0001").verdict is Verdict.INCONCLUSIVE
         line.file(journal, line.vote(kind, by, line.TOO_GOOD, at=at, reason="seen", code=code))
     assert runner(journal, tmp_path).run("u0001").verdict is Verdict.PASS
+
+
+def test_refused_candidate_is_followed_by_the_plans_next_strategy(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    first = replace(stages.makes[Plan], then={"flips": ("incremental-stable",)})
+    second = replace(first, strategy="incremental-stable", then={}, tried=(first.strategy,))
+    refusal = Finding("flips:fresh", Verdict.FAIL, "too many")
+    passed = stages.makes[Validation]
+    failed = replace(passed, verdict=Verdict.FAIL, findings=(refusal,))
+    stages.makes |= {Plan: [first, second], Validation: [failed, passed]}
+    stages.makes[Training] = [replace(stages.makes[Training], steps=n) for n in (1, 2)]
+    state = runner(journal, tmp_path).run("u0001")
+    judged = ["plan", "train", "package", "validate"]
+    assert stages.ran == ["admit", *judged, *judged, "approve"]
+    assert state.state is State.WAITING
+    assert state.records[Plan].strategy == "incremental-stable"
+    assert [rung.plan.strategy for rung in state.rungs] == [first.strategy]
+    assert stages.got["plan"]["rungs"][0].validation == failed
+    assert kinds(journal).count("plan") == kinds(journal).count("validation") == 2
+
+
+def test_refusal_that_no_strategy_would_mend_ends_the_update(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages
+) -> None:
+    stages.makes[Plan] = replace(stages.makes[Plan], then={"flips": ("warm",)})
+    slow = Finding("latency", Verdict.FAIL, "too slow")
+    flips = Finding("flips:fresh", Verdict.FAIL, "too many")
+    failed = replace(stages.makes[Validation], verdict=Verdict.FAIL, findings=(flips, slow))
+    stages.makes[Validation] = failed
+    state = runner(journal, tmp_path).run("u0001")
+    assert stages.ran == ["admit", "plan", "train", "package", "validate"]
+    assert (state.state, state.rungs) == (State.REFUSED, ())
+
+
+class Dying:
+    """A journal whose process ends behind the n-th entry of a kind."""
+
+    def __init__(self, journal: SqliteJournal, kind: str, number: int) -> None:
+        self._journal, self._kind, self._left = journal, kind, number
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def append(self, kind: str, *given: Any, **more: Any) -> Any:
+        entry = self._journal.append(kind, *given, **more)
+        self._left -= kind == self._kind
+        if not self._left:
+            raise Crash
+        return entry
+
+
+@pytest.mark.parametrize("after", ["validation", "plan", "training"])
+def test_ladder_goes_on_where_it_was_cut_off(
+    journal: SqliteJournal, tmp_path: Path, stages: Stages, after: str
+) -> None:
+    first = replace(stages.makes[Plan], then={"forgetting": ("warm",)})
+    second = replace(first, strategy="warm", then={}, tried=(first.strategy,))
+    passed = stages.makes[Validation]
+    refusal = Finding("forgetting", Verdict.FAIL, "forgot")
+    failed = replace(passed, verdict=Verdict.FAIL, findings=(refusal,))
+    stages.makes |= {Plan: [first, second], Validation: [failed, passed]}
+    stages.makes[Training] = [replace(stages.makes[Training], steps=n) for n in (1, 2)]
+    with pytest.raises(Crash):
+        runner(Dying(journal, after, 1 if after == "validation" else 2), tmp_path).run("u0001")
+    state = runner(journal, tmp_path).run("u0001")
+    filed = kinds(journal)
+    assert {filed.count(kind) for kind in ("plan", "training", "bundle", "validation")} == {2}
+    assert state.records[Plan].strategy == "warm"
 
 
 def test_failed_validation_is_not_reopened_by_votes(

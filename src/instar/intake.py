@@ -21,7 +21,7 @@ from instar.bundle.folder import read as read_small
 from instar.bundle.folder import verify as verify_folder
 from instar.bundle.runtime import ServedBundle
 from instar.core.codec import decode
-from instar.core.data import Kind, Preprocessing, Role, Schema, Snapshot, Task
+from instar.core.data import Kind, Preprocessing, Role, Schema, Snapshot, Task, TaskKind
 from instar.core.digest import digest_bytes
 from instar.core.errors import InputError, InstarError
 from instar.core.finding import Verdict
@@ -145,7 +145,15 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
     network = network_of(project, tools.project)
     _keep_source(network, tools)
-    return Asked(snapshot, champion.task, network, features)
+    return Asked(snapshot, _grown(champion.task, frame), network, features)
+
+
+def _grown(task: Task, frame: pl.DataFrame) -> Task:
+    """Add the classes that the labels bring and the task lacks, behind those that it knows."""
+    if task.kind is not TaskKind.MULTICLASS:
+        return task
+    new = set(frame[task.target].drop_nulls().cast(pl.String)) - set(task.classes)
+    return replace(task, classes=(*task.classes, *sorted(new)))
 
 
 def _keep_source(network: Network, tools: Tools) -> None:

@@ -10,10 +10,11 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
-from instar.core.data import Role
+from instar.core.data import Role, Split, Task, TaskKind
 from instar.core.errors import InstarError, NothingAdmitted, UnknownName
 from instar.core.finding import Verdict
 from instar.core.policy import TrainPolicy
@@ -23,6 +24,7 @@ from instar.models import build, predict, weights
 from instar.stages.train import NothingToTrain, train
 from instar.stages.train.losses import WrongLoss
 from instar.stats.metrics import primary, score
+from tests.stages.conftest import digits, lay_out
 
 QUICK = TrainPolicy(checkpoint_s=0.0)
 
@@ -316,3 +318,75 @@ def test_train_reports_what_it_saw(line, planned, schedule):
     assert {"underfit", "late_jump", "layer_gradients", "auc"} <= set(found)
     assert found["auc"].verdict is Verdict.FAIL
     assert training.verdict is Verdict.PASS
+
+
+def test_train_hybrid_learns_a_new_class_and_keeps_the_old_ones(tmp_path, planned):
+    few = Task(TaskKind.MULTICLASS, "digit", tuple("012345678"))
+    old = digits(slice(0, 1000)).filter(pl.col("digit") != "9")
+    world = lay_out(tmp_path, old, digits(slice(1000, 1797)).filter(pl.col("digit") != "9"), few)
+    more = digits(slice(1000, 1797))
+    parts = [more.gather_every(3, offset) for offset in range(3)]
+    schema, artifacts = world.champion.schema, world.tools.artifacts
+    taken = [snapshot.take(part, schema, artifacts, "fresh") for part in parts]
+    world = dataclasses.replace(
+        world,
+        request=dataclasses.replace(
+            world.request, task=dataclasses.replace(few, classes=(*few.classes, "9"))
+        ),
+        admission=dataclasses.replace(world.admission, split=Split(*taken)),
+    )
+    training = run(world, planned("hybrid"))
+    how = training.preprocessing
+    net = build.build(world.request.network, how.inputs(10), world.tools.project)
+    weights.load(net, artifacts.read(training.weights))
+    answers = predict.logits(net, preprocessing.inputs(parts[2], how)).argmax(axis=1)
+    truth = parts[2]["digit"].cast(pl.Int64).to_numpy()
+    assert (answers[truth == 9] == 9).mean() > 0.6
+    assert (answers[truth < 9] == truth[truth < 9]).mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    ["head", "incremental-stable", "incremental-blind", "recent", "warm"],
+)
+def test_train_every_strategy_gains_on_fresh_rows(line, planned, strategy):
+    world = line(turn=1.2)
+    training = run(world, planned(strategy))
+    before, after = quality(world, training, world.admission.split.test)
+    assert training.verdict is Verdict.PASS
+    assert after > before + 0.01
+
+
+@pytest.mark.parametrize(
+    "methods", [("ewc",), ("l2sp",), ("average",), ("thaw",), ("freeze",), ("logits", "shrink")]
+)
+def test_train_composes_methods_that_the_policy_names(line, planned, methods):
+    training = run(line(turn=1.0), planned("incremental"), TrainPolicy(methods=methods))
+    assert training.verdict is Verdict.PASS
+
+
+def test_train_averaged_weights_survive_being_cut_off(line, planned, tmp_path):
+    world, policy = line(turn=0.8), TrainPolicy(checkpoint_s=0.0, methods=("average", "l2sp"))
+    whole = run(world, planned("incremental"), policy)
+    (tmp_path / "again").mkdir()
+
+    def killed(what, done=0, total=0, note=""):
+        if done == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(world, planned("incremental"), policy, scratch=tmp_path / "again", progress=killed)
+    assert run(world, planned("incremental"), policy, scratch=tmp_path / "again").weights == (
+        whole.weights
+    )
+
+
+def test_train_adapter_and_stats_fit_networks_of_their_kind(line, planned, tmp_path):
+    adapter = run(line(turn=1.0), planned("adapter"))
+    assert "low_rank" in {finding.code for finding in adapter.findings}
+    normed = Network(family="mlp", options={"hidden": [16], "norm": "batch"})
+    stats = run(line(turn=1.0, network=normed), planned("adapt-stats"))
+    assert stats.steps == 0
+    moved = {change.name for change in stats.changes if change.l2 > 0}
+    assert moved
+    assert all("running" in name or "tracked" in name for name in moved)

@@ -165,7 +165,7 @@ def _check_labels(labels: pl.Series, task: Task, new_classes: str) -> None:
         raise NoLabels(labels.name)
     if task.kind is TaskKind.REGRESSION:
         return
-    if new_classes == "refuse":
+    if new_classes == "refuse" or task.kind is TaskKind.BINARY:
         _refuse_unknown(labels, task.classes, UnknownLabel)
     if found.n_unique() == 1:
         raise OneClass(labels.name, found[0])

@@ -9,10 +9,14 @@ from instar.models.strategies.route import Case, Need, Route, Strategy, Usual
 
 
 def _route(case: Case) -> Route:
-    methods: tuple[str, ...] = ("replay", "distill", "discriminate", "interpolate")
-    if case.classes_added:  # the champion has no weights for them to interpolate with
-        methods = ("replay_balanced", "logits", "discriminate")
-    return replace(incremental.route(case), methods=methods, settings={"top": 2, "below": 0.1})
+    """Slow the lower layers down; where classes came new, learn longer and interpolate nothing."""
+    route, top = incremental.route(case), {"top": 2, "below": 0.1}
+    if not case.classes_added:
+        methods = ("replay", "distill", "discriminate", "interpolate")
+        return replace(route, methods=methods, settings=top)
+    grown = ("replay_balanced", "distill", "head_first", "discriminate")
+    longer = replace(route.recipe, epochs=2 * route.recipe.epochs)
+    return replace(route, recipe=longer, methods=grown, settings=top)
 
 
 hybrid = Strategy(

@@ -60,8 +60,14 @@ def train(
     began = (time.process_time(), tools.clock.monotonic())
     fresh = admission.split.train.rows if admission.split else 0
     old = sum(part.rows for part in champion.train)
-    image = champion.preprocessing.image is not None
-    route, policy = settle(_route(plan.strategy, Case(champion.recipe, fresh, old, image)), policy)
+    case = Case(
+        champion.recipe,
+        fresh,
+        old,
+        image=champion.preprocessing.image is not None,
+        classes_added=request.task.outputs - champion.task.outputs,
+    )
+    route, policy = settle(_route(plan.strategy, case), policy)
     loss = course.loss(request.task, policy, tools)
     with _threads(policy.threads):
         start = lay(

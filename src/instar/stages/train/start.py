@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from instar.core.records import Admission, ModelVersion, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data import snapshot
-from instar.models import build, predict, weights
+from instar.models import build, grow, predict, weights
 from instar.models.strategies import Route
 from instar.stages.train import rows, sample
 from instar.stages.train.losses import Loss
@@ -74,9 +73,9 @@ def lay(
     build_anew = functools.partial(_network, request, how, tools)
     net = build_anew()
     if route.start == "champion":
-        weights.load(net, before)
+        net, before = _going_on(net, before, request, champion, how, tools)
     same = set(request.features) == set(champion.preprocessing.columns)
-    teach = functools.cache(lambda: _teacher(net, before) if same else None)
+    teach = functools.cache(lambda: _teacher(request, champion, how, tools) if same else None)
     learnt = rows.of(learn, how, request.task)
     kept, held = (None, None) if route.start == "anew" else _old(champion, replay, teach, tools)
     return Start(
@@ -127,11 +126,33 @@ def _network(request: Request, how: Preprocessing, tools: Tools) -> nn.Module:
         return build.build(request.network, how.inputs(request.task.outputs), tools.project)
 
 
-def _teacher(net: nn.Module, champion: dict[str, torch.Tensor]) -> nn.Module | None:
-    """Make the champion's network again; None where the new one has another shape."""
-    twin = copy.deepcopy(net)
+def _going_on(
+    net: nn.Module,
+    before: dict[str, torch.Tensor],
+    request: Request,
+    champion: ModelVersion,
+    how: Preprocessing,
+    tools: Tools,
+) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    """Put the champion's weights into the network; its head grows where classes came new."""
+    known, added = champion.task.outputs, request.task.outputs - champion.task.outputs
+    if not added:
+        weights.load(net, before)
+        return net, before
+    small = build.build(request.network, how.inputs(known), tools.project)
+    weights.load(small, before)
+    grown = grow.replace_head(small, [*range(known), *[None] * added])
+    weights.load(net, {name: t.detach() for name, t in grown.state_dict().items()})
+    return net, {name: t.detach().clone() for name, t in net.state_dict().items()}
+
+
+def _teacher(
+    request: Request, champion: ModelVersion, how: Preprocessing, tools: Tools
+) -> nn.Module | None:
+    """Make the champion's network again; None where the request's has another shape."""
+    twin = build.build(request.network, how.inputs(champion.task.outputs), tools.project)
     try:
-        weights.load(twin, champion)
+        weights.load(twin, tools.artifacts.read(champion.weights))
     except weights.WeightsMismatch:
         return None
     return twin.eval()

@@ -193,3 +193,16 @@ def test_users_own_method_is_a_function_of_the_project(ground, tmp_path):
     ):
         with pytest.raises(error):
             ask(name, ground(), TrainPolicy(), tmp_path)
+
+
+def test_head_first_fits_the_head_and_leaves_the_rest(ground):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+    below = net[0].weight.clone()
+    x = torch.randn(200, 2)
+    learn = Rows((x,), (x[:, :1] > 0).float())
+    before = functional.binary_cross_entropy_with_logits(net(x), learn.labels)
+    METHODS["head_first"](ground(net, learn, task=TWO), TrainPolicy()).begin(net)
+    after = functional.binary_cross_entropy_with_logits(net(x), learn.labels)
+    assert after < 0.6 * before
+    assert torch.equal(net[0].weight, below)

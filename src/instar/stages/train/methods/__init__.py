@@ -18,6 +18,7 @@ from instar.stages.train.methods.distill import distill
 from instar.stages.train.methods.ewc import ewc
 from instar.stages.train.methods.focal import focal
 from instar.stages.train.methods.freeze import freeze
+from instar.stages.train.methods.head_first import head_first
 from instar.stages.train.methods.interpolate import interpolate
 from instar.stages.train.methods.interpolate_blind import interpolate_blind
 from instar.stages.train.methods.interpolate_stable import interpolate_stable
@@ -53,6 +54,7 @@ METHODS: Family[Method] = Family(
         "shrink": shrink,
         "freeze": freeze,
         "discriminate": discriminate,
+        "head_first": head_first,
         "thaw": thaw,
         "statistics": statistics,
         "low_rank": low_rank,
