@@ -7,6 +7,7 @@ batches of 64 through a shuffled index. Ours go through the product's own stages
 
 from __future__ import annotations
 
+import copy
 import json
 import statistics
 import sys
@@ -92,6 +93,18 @@ class Line:
         self.champion = self.version(self.net, world.old)
         self.before = self.answers(self.net)
 
+    def widened(self, world: World) -> Line:
+        """Give the same champion another world, whose task has more classes than it knows."""
+        line, known = copy.copy(self), len(self.world.task.classes)
+        line.world = world
+        line.before = {
+            name: np.pad(
+                self.answer(self.net, frame), ((0, 0), (0, len(world.task.classes) - known))
+            )
+            for name, frame in world.tests.items()
+        }
+        return line
+
     def version(self, net: nn.Module, learnt: pl.DataFrame) -> ModelVersion:
         """Adopt a network as the champion, as `instar adopt` does, without its bundle."""
         world, artifacts = self.world, self.tools.artifacts
@@ -141,6 +154,7 @@ class Line:
         champion: ModelVersion | None = None,
         fresh: pl.DataFrame | None = None,
         valid: pl.DataFrame | None = None,
+        task: Task | None = None,
     ) -> tuple[Plan, Training | None, float]:
         """Plan and train as the product does; the CPU seconds are those of both."""
         champion = champion or self.champion
@@ -151,7 +165,7 @@ class Line:
         )
         scratch = Path(tempfile.mkdtemp(dir=self.tools.scratch))
         tools = replace(self.tools, scratch=scratch)
-        request = self.request(champion, rows)
+        request = replace(self.request(champion, rows), task=task or self.world.task)
         began = time.process_time()
         policy = replace(plan_policy or PlanPolicy(), strategy=strategy)
         made = plan(request, champion, admission, (), (), policy=policy, tools=tools)
@@ -168,8 +182,8 @@ class Line:
         net = self.network(trained.weights)
         return Result(self.answers(net), cpu_s, trained.passes, made.strategy)
 
-    def network(self, digest: str) -> nn.Module:
-        inputs = self.how.inputs(self.world.task.outputs)
+    def network(self, digest: str, task: Task | None = None) -> nn.Module:
+        inputs = self.how.inputs((task or self.world.task).outputs)
         net = build.build(self.world.network, inputs, self.tools.project)
         weights.load(net, self.tools.artifacts.read(digest))
         return net.eval()
@@ -178,6 +192,7 @@ class Line:
         return {name: self.answer(net, frame) for name, frame in self.world.tests.items()}
 
     def answer(self, net: nn.Module, frame: pl.DataFrame) -> NDArray[np.float32]:
+        """Answer rows, float32 (n, k); labels are not looked at."""
         logits = predict.logits(net, prepare.inputs(frame, self.how))
         return predict.probabilities(logits, self.world.task)
 
@@ -199,9 +214,9 @@ class Line:
         self, net: nn.Module, frame: pl.DataFrame, lr: float, epochs: int, seed: int
     ) -> tuple[nn.Module, float, float]:
         kind = self.world.task.kind
+        began = time.process_time()
         inputs = predict.tensors(prepare.inputs(frame, self.how))
         labels = torch.tensor(prepare.labels(frame, self.world.task))
-        began = time.process_time()
         order = torch.Generator().manual_seed(seed)
         steps = -(-len(labels) // self.world.batch)
         optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=self.world.weight_decay)

@@ -11,12 +11,16 @@ from instar.models.activations import ACTIVATIONS
 from instar.models.families import NETWORKS
 from instar.models.initialisations import INITIALISATIONS
 from instar.models.norms import NORMS
+from instar.models.strategies import STRATEGIES
 from instar.stages.train.losses import FITTING, LOSSES
+from instar.stages.train.methods import METHODS
 from instar.stages.train.optimizers import OPTIMIZERS
 from instar.stages.train.schedules import SCHEDULES
 
 PAGE = (Path(__file__).parents[2] / "docs/stages/train.md").read_text("utf-8")
 TABLES = {
+    "strategy": STRATEGIES,
+    "method": METHODS,
     "optimiser": OPTIMIZERS,
     "schedule": SCHEDULES,
     "loss": LOSSES,

@@ -141,7 +141,7 @@ class PlanPolicy:
     value_per_point: float = setting(
         1.0, "worth of one point (0.01) of the primary metric, in money", ge=0
     )
-    cost_per_flip: float = setting(0.0, "price of one per cent of negative flips, in money", ge=0)
+    cost_per_flip: float = setting(0.1, "price of one per cent of negative flips, in money", ge=0)
     cost_per_cpu_hour: float = setting(0.05, "price of one CPU hour, in money", ge=0)
     old_served: bool = setting(
         True, "whether rows like the old ones are still asked about; no: they may be forgotten"

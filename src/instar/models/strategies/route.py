@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -60,11 +61,26 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """Gain, forgetting and flips in units of the probe's: what was seen elsewhere, a prior."""
+    """Gain, forgetting and flips in units of the probe's: what was seen elsewhere, a prior.
+
+    Where fresh rows are fewer than `share` of the old ones, they drown in them: the gain falls
+    with the root of what is missing.
+    """
 
     gain: float
     forgetting: float
     flips: float
+    share: float = 0.0
+
+    def expected(self, case: Case) -> tuple[float, float, float]:
+        """Say gain, forgetting and flips for this many rows.
+
+        Example:
+            >>> Usual(0.8, 0.2, 0.4, share=0.2).expected(Case({}, fresh=500, old=10_000))
+            (0.4, 0.2, 0.4)
+        """
+        there = case.fresh / (self.share * case.old) if self.share and case.old else 1.0
+        return self.gain * math.sqrt(min(1.0, there)), self.forgetting, self.flips
 
 
 @dataclass(frozen=True, slots=True)

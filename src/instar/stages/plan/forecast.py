@@ -51,10 +51,9 @@ def _one(name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPol
     gain, forgetting, flips = (0.0, 0.0, 0.0)
     source = "cost from timed steps; no probe, so no gain is forecast"
     if probe is not None:
-        usual = strategy.usual
-        gain = usual.gain * probe.gain.value
-        forgetting = usual.forgetting * probe.forgetting
-        flips = usual.flips * probe.flips
+        usual = strategy.usual.expected(case)
+        seen = (probe.gain.value, probe.forgetting, probe.flips)
+        gain, forgetting, flips = (share * value for share, value in zip(usual, seen, strict=True))
         source = f"probe on {probe.gain.n:,} rows x usual shares; cost from timed steps"
     return Forecast(
         strategy=name,

@@ -13,8 +13,7 @@ from instar.stages.plan.means import Means
 from instar.stages.plan.probe import Probe
 from instar.stats.bootstrap import Estimate
 
-FAR = 0.20  # a fall of the metric after which the champion is no good place to start from
-_WON_BACK = 0.8  # share of the fall that the head alone wins back
+_WEIGHED = ("head", "incremental", "incremental-stable", "warm", "hybrid", "adapter")
 _NEXT = ("incremental", "hybrid", "incremental-blind", "head", "warm", "full", "recent", "keep")
 """What takes the place of a strategy that is not allowed or not possible, in order."""
 
@@ -119,27 +118,40 @@ def _worthless(facts: Facts, policy: PlanPolicy) -> str:
             f"the champion has not fallen on fresh rows, and refitting its head gains at most "
             f"{100 * high:.2f} points, less than {100 * policy.min_gain:.2f}"
         )
-    worths = {name: worth(f, policy) for name, f in facts.forecasts.items() if name != "keep"}
-    best = max(worths, key=lambda name: worths[name], default="")
-    if best and worths[best] <= 0:
-        return f"no strategy is worth its price; the best, {best}, would cost {-worths[best]:.2f}"
+    best = _best(facts, policy)
+    if best and (most := worth(facts.forecasts[best], policy)) <= 0:
+        return f"no strategy is worth its price; the best, {best}, would cost {-most:.2f}"
     return ""
 
 
+def _best(facts: Facts, policy: PlanPolicy) -> str:
+    """Name the strategy of the largest worth; empty where nothing was forecast.
+
+    A full training is weighed only where nothing else is allowed: what it will gain is the least
+    certain, and the ladder still leads to it.
+    """
+    worths = {name: worth(f, policy) for name, f in facts.forecasts.items() if name in _WEIGHED}
+    rest = {"full": worth(facts.forecasts["full"], policy)} if "full" in facts.forecasts else {}
+    return max(worths or rest, key=lambda name: (worths or rest)[name], default="")
+
+
 def worth(forecast: Forecast, policy: PlanPolicy) -> float:
-    """Weigh a forecast in money: gain less flips less computing.
+    """Weigh a forecast in money: gain less forgetting less flips less computing.
+
+    What is forgotten counts as long as old rows are served.
 
     Example:
         >>> cheap = Forecast("incremental", 0.02, 0.0, 0.01, 0.0, 0.0, money=0.5)
         >>> worth(cheap, PlanPolicy(value_per_point=3.0, cost_per_flip=1.0))
         4.5
     """
-    gain = 100 * forecast.gain * policy.value_per_point
+    lost = max(0.0, forecast.forgetting) if policy.old_served else 0.0
+    gain = 100 * (forecast.gain - lost) * policy.value_per_point
     return gain - 100 * forecast.flips * policy.cost_per_flip - forecast.money
 
 
 def _preferred(facts: Facts, policy: PlanPolicy) -> Choice:
-    probe, drop = facts.probe, facts.drop
+    probe = facts.probe
     if not policy.old_served:
         return Choice(
             "recent",
@@ -150,25 +162,18 @@ def _preferred(facts: Facts, policy: PlanPolicy) -> Choice:
             "incremental-blind",
             "no old row is left to replay; the champion's answers and weights stand in for them",
         )
-    if drop is not None and drop.interval.low > FAR:
-        return Choice(
-            "warm",
-            f"the champion fell by {100 * drop.value:.1f} points: too far for a replayed sample, "
-            "so all rows are gone through again from its weights",
-        )
     if probe is None:
         return Choice("incremental", "no probe was possible; going on from the champion is cheap")
-    gain = 100 * probe.gain.value
-    if drop is not None and drop.interval.low > 0 and probe.gain.value >= _WON_BACK * drop.value:
-        return Choice(
-            "hybrid",
-            f"refitting the head alone gains {gain:.1f} of the {100 * drop.value:.1f} points the "
-            "champion fell: the features still hold, so only the top is trained at the full rate",
-        )
+    best = _best(facts, policy) or "incremental"
+    gain = f"refitting the head gains {100 * probe.gain.value:.1f} points on fresh rows"
+    if best not in facts.forecasts:
+        return Choice(best, gain)
+    ours = facts.forecasts[best]
     return Choice(
-        "incremental",
-        f"refitting the head gains {gain:.1f} points on fresh rows: there is something to learn, "
-        "and replayed old rows keep what was learnt at a fraction of a retrain's cost",
+        best,
+        f"{gain}, so there is something to learn; {best} is expected to gain "
+        f"{100 * ours.gain:.1f}, to forget {100 * ours.forgetting:.1f} and to cost "
+        f"{ours.cpu_s:.1f} CPU s, which is worth most",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import resource
 import time
+from dataclasses import replace
 
 import polars as pl
 from torch import nn
@@ -18,6 +19,7 @@ from instar.core.records import (
     Bundle,
     Cost,
     ModelVersion,
+    Plan,
     Request,
     Training,
     Validation,
@@ -39,6 +41,7 @@ def validate(
     request: Request,
     champion: ModelVersion,
     admission: Admission,
+    plan: Plan,
     training: Training,
     bundle: Bundle,
     *,
@@ -47,11 +50,16 @@ def validate(
 ) -> Validation:
     """Let both versions answer the same rows, and put every gate's question.
 
+    A candidate that comes after refused ones is another look at the same test rows: the promised
+    error is divided by their number.
+
     Raises:
         IntegrityError: a bundle or a snapshot is not what its digest says.
         NoTestRows: there is nothing to judge by.
     """
     began = (time.process_time(), time.perf_counter())
+    looks = 1 + len(plan.tried)
+    policy = replace(policy, confidence=1 - (1 - policy.confidence) / looks)
     evidence = _gather(request, champion, admission, training, bundle, tools)
     findings = _judge(evidence, policy, tools)
     fresh = (admission.split.test,) if admission.split else ()
