@@ -180,6 +180,9 @@ class TrainPolicy:
     )
     replay: float = setting(0.05, "share of the old rows kept as replay sample", ge=0, le=1)
     replay_min: int = setting(200, "rows of the replay sample at least", ge=0)
+    memory: Literal["all", "sample"] = setting(
+        "all", "replayed rows come from all old ones, where they are there, or from the kept sample"
+    )
     replay_ratio: float = setting(1.0, "replayed rows per fresh row in a batch", ge=0)
     methods: tuple[str, ...] = setting(
         (), "training methods besides the strategy's, by name or as module:function"

@@ -40,7 +40,7 @@ class Recipe:
 def incremental(
     champion: Mapping[str, float], fresh: int, old: int, replay_ratio: float = 1.0
 ) -> Recipe:
-    """Re-warm the champion's rate, for half its epochs, in large batches.
+    """Re-warm the champion's rate to one half, for half its epochs, in large batches.
 
     The epochs are capped so that the passes stay under a quarter of a retrain's; the rate grows
     with the square root of the batch.
@@ -53,13 +53,13 @@ def incremental(
         Language Models" (re-warming), and measurements of ours on Elec2.
     Example:
         >>> incremental({"lr": 1e-3, "batch": 64, "epochs": 12}, fresh=3072, old=12096)
-        Recipe(lr=0.0024494..., batch=384, epochs=6, replay_ratio=1.0)
+        Recipe(lr=0.0012247..., batch=384, epochs=6, replay_ratio=1.0)
     """
     usual = int(champion.get("epochs", EPOCHS))
     affordable = _CAP * usual * (fresh + old) / (max(1, fresh) * (1 + replay_ratio))
     epochs = max(1, min(max(4, math.ceil(usual / 2)), int(affordable)))
     batch = max(8, min(_LARGEST, fresh // 8))
-    return Recipe(_rate(champion, batch), batch, epochs, replay_ratio)
+    return Recipe(0.5 * _rate(champion, batch), batch, epochs, replay_ratio)
 
 
 def full(champion: Mapping[str, float], rows: int) -> Recipe:
@@ -75,16 +75,16 @@ def full(champion: Mapping[str, float], rows: int) -> Recipe:
 
 
 def warm(champion: Mapping[str, float], rows: int) -> Recipe:
-    """Go on from the champion through all rows: at half its rate, a quarter of its epochs.
+    """Go on from the champion through all rows: at its rate, a quarter of its epochs.
 
     Example:
         >>> warm({"lr": 1e-3, "batch": 64, "epochs": 12}, rows=32_768)
-        Recipe(lr=0.0014142..., batch=512, epochs=3, replay_ratio=0.0)
+        Recipe(lr=0.0028284..., batch=512, epochs=3, replay_ratio=0.0)
     """
     usual = int(champion.get("batch", BATCH))
     batch = max(usual, min(_LARGEST, rows // 64))
-    epochs = max(2, math.ceil(champion.get("epochs", EPOCHS) / 4))
-    return Recipe(0.5 * _rate(champion, batch), batch, epochs)
+    epochs = max(3, math.ceil(champion.get("epochs", EPOCHS) / 4))
+    return Recipe(_rate(champion, batch), batch, epochs)
 
 
 def _rate(champion: Mapping[str, float], batch: int) -> float:

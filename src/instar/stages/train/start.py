@@ -17,9 +17,11 @@ from instar.core.records import Admission, ModelVersion, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data import snapshot
+from instar.data.split import sample
 from instar.models import build, grow, predict, weights
 from instar.models.strategies import Route
-from instar.stages.train import rows, sample
+from instar.stages.train import rows
+from instar.stages.train import sample as reservoir
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods.part import Ground
 from instar.stages.train.rows import Rows
@@ -66,7 +68,7 @@ def lay(
     train = (*champion.train, split.train)
     old = sum(part.rows for part in champion.train)
     fresh = snapshot.load(split.train, tools.artifacts)
-    replay = sample.kept(champion, tools.artifacts, sample.size(old, policy), tools.seed)
+    replay = reservoir.kept(champion, tools.artifacts, reservoir.size(old, policy), tools.seed)
     learn = snapshot.load_all(train, tools.artifacts) if route.learn == "all" else fresh
     schema, how = _preprocessing(request, champion, admission, learn)
     before = weights.read(tools.artifacts.read(champion.weights))
@@ -78,6 +80,9 @@ def lay(
     teach = functools.cache(lambda: _teacher(request, champion, how, tools) if same else None)
     learnt = rows.of(learn, how, request.task)
     kept, held = (None, None) if route.start == "anew" else _old(champion, replay, teach, tools)
+    if kept is not None and policy.memory == "all" and _there(champion, tools):
+        wanted = round(fresh.height * route.recipe.epochs * route.recipe.replay_ratio)
+        kept = _all(champion, wanted, teach, tools) if wanted > len(kept) else kept
     return Start(
         net=net,
         learn=learnt,
@@ -164,6 +169,18 @@ def _taught(part: Rows, teacher: nn.Module | None) -> Rows:
     return replace(part, teacher=torch.from_numpy(predict.logits(teacher, part.inputs)))
 
 
+def _there(champion: ModelVersion, tools: Tools) -> bool:
+    return bool(champion.train) and all(p.digest in tools.artifacts for p in champion.train)
+
+
+def _all(
+    champion: ModelVersion, wanted: int, teach: Callable[[], nn.Module | None], tools: Tools
+) -> Rows:
+    """Draw as many old rows as a training will replay: none of them need come twice."""
+    drawn = sample(snapshot.load_all(champion.train, tools.artifacts), wanted, tools.seed)
+    return _taught(rows.of(drawn, champion.preprocessing, champion.task), teach())
+
+
 def _old(
     champion: ModelVersion,
     replay: pl.DataFrame,
@@ -174,7 +191,7 @@ def _old(
     if replay.height < 2 * _HELD:
         return None, None
     old = rows.of(replay, champion.preprocessing, champion.task)
-    answers = sample.stored_logits(champion, tools.artifacts, len(old))
+    answers = reservoir.stored_logits(champion, tools.artifacts, len(old))
     if answers is None:
         old = _taught(old, teach())
     else:
