@@ -5,11 +5,16 @@ Nothing here names a person, a host or a path.
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import functools
 import os
 import platform
+import re
 import sqlite3
+import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -50,6 +55,15 @@ LOCKS = (
 )
 _FILES = 5_000  # Python files of a project that are read; a folder with more is no project
 _DRIVER = Path("/proc/driver/nvidia/gpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A GPU as its driver tells it: memory in bytes, power in watts where it tells any."""
+
+    name: str
+    memory_bytes: int
+    watts: float | None = None
 
 
 class NoModule(InputError):
@@ -132,6 +146,55 @@ def accelerators() -> tuple[str, ...]:
     """Name the NVIDIA cards that the driver shows; no library is loaded for it."""
     cards = sorted(_DRIVER.glob("*/information")) if _DRIVER.is_dir() else []
     return tuple(_field(card, "Model") or "unknown" for card in cards)
+
+
+def cards() -> tuple[Card, ...]:
+    """Ask the driver's own program about each card; nothing where it is not there or fails."""
+    asked = "--query-gpu=name,memory.total,power.draw"
+    rows = csv.reader(_smi(asked, "--format=csv,noheader,nounits").splitlines())
+    return tuple(
+        Card(name.strip(), int((_figure(memory) or 0) * 2**20), _figure(watts))
+        for name, memory, watts in (row for row in rows if len(row) == 3)
+    )
+
+
+def cuda() -> str:
+    """Name the newest CUDA that the driver serves; empty where none is told.
+
+    Example:
+        >>> cuda() == "" or cuda()[0].isdigit()
+        True
+    """
+    found = re.search(r"CUDA Version:\s*([0-9]+(?:\.[0-9]+)*)", _smi())
+    return found[1] if found else ""
+
+
+def cudnn() -> str:
+    """Name the installed cuDNN, by its package; empty where there is none."""
+    for name in ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12", "nvidia-cudnn-cu11"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return ""
+
+
+def _smi(*options: str) -> str:
+    """Run nvidia-smi where the driver shows a card; a word of failure is no figure."""
+    if not accelerators():
+        return ""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", *options], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def _figure(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:  # "[N/A]" where a card does not tell
+        return None
 
 
 def _processor() -> str:

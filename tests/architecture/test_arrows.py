@@ -24,7 +24,18 @@ ARROWS: dict[str, set[str]] = {
     "engines": {"core"},
     "foreign": {"core", "bundle"},
     "provenance": {"core"},
-    "stages": {"core", "data", "models", "bundle", "stats", "engines", "foreign", "provenance"},
+    "metering": {"core", "provenance"},
+    "stages": {
+        "core",
+        "data",
+        "models",
+        "bundle",
+        "stats",
+        "engines",
+        "foreign",
+        "provenance",
+        "metering",
+    },
     "serving": {"core", "ledger", "stats", "bundle"},
     "watchdog": {"core"},
     "outbox": {"core", "ledger"},
@@ -60,6 +71,7 @@ LIBRARIES: dict[str, set[str] | None] = {
     "bundle": {"numpy", "onnxruntime", "cryptography"},
     "service": set(),
     "provenance": set(),
+    "metering": set(),
 }
 HEAVY = (
     "torch",

@@ -39,6 +39,7 @@ CONSTANTS = {
     "service/doctor.py": "the names of our own files, to tell of their health",
     "retrace.py": "a copy of the project in scratch; modules by identifiers only",
     "provenance.py": "the package's and the project's own source; /proc",
+    "metering.py": "the kernel's counters of energy, in /sys",
     "core/clock.py": "the id of this boot, in /proc",
     "foreign/jail.py": "the jail's own folder; /proc",
     "foreign/child.py": "constants, inside the jail",

@@ -143,6 +143,7 @@ class PlanPolicy:
     )
     cost_per_flip: float = setting(0.0, "price of one per cent of negative flips, in money", ge=0)
     cost_per_cpu_hour: float = setting(0.05, "price of one CPU hour, in money", ge=0)
+    cost_per_gpu_hour: float = setting(2.0, "price of one GPU hour, in money", ge=0)
     old_served: bool = setting(
         True, "whether rows like the old ones are still asked about; no: they may be forgotten"
     )
@@ -356,6 +357,9 @@ class RunPolicy:
         600.0,
         "seconds without a sign of life after which a stage's process is ended; 0: never",
         ge=0,
+    )
+    watts_per_core: float = setting(
+        10.0, "power assumed of a busy CPU core where no counter measures it, in watts", ge=0
     )
     notify: tuple[str, ...] = setting(
         (), "addresses (http, https) that are told of each new champion, by POST"
