@@ -117,3 +117,11 @@ def test_program_that_fails_tells_of_no_card(
 ) -> None:
     smi(tmp_path, monkeypatch, script)
     assert (provenance.cards(), provenance.cuda()) == ((), "")
+
+
+def test_library_that_is_older_than_asked_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ["numpy>=2.1", 'torch>=2.6; extra == "train"', "psycopg[binary]>=3.2", "rich>=13", "x"]
+    found = {"numpy": "2.1.0", "torch": "2.5.1+cpu", "psycopg": "3.10"}
+    monkeypatch.setattr(provenance.metadata, "requires", lambda _: asked)
+    monkeypatch.setattr(provenance, "libraries", lambda: found)
+    assert provenance.outdated() == {"torch": "2.6"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import ctypes.util
 import functools
 import os
 import platform
@@ -142,6 +143,34 @@ def libraries() -> dict[str, str]:
     return found
 
 
+def outdated() -> dict[str, str]:
+    """Name the installed libraries that are older than Instar asks for, with what it asks for."""
+    found, old = libraries(), {}
+    try:
+        asked = metadata.requires("instar") or []
+    except metadata.PackageNotFoundError:  # it runs from a folder, and asks for nothing
+        return {}
+    for text in asked:
+        wanted = re.match(r"([A-Za-z0-9._-]+)(?:\[.*?\])?[^;]*?>=\s*([0-9.]+)", text)
+        if wanted and wanted[1] in found and _release(found[wanted[1]]) < _release(wanted[2]):
+            old[wanted[1]] = wanted[2]
+    return old
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Read the numbers at the front of a version, without zeros at their end.
+
+    Example:
+        >>> _release("2.13.0+cpu"), _release("2.13"), _release("1.0rc1")
+        ((2, 13), (2, 13), (1,))
+    """
+    numbers = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
+    parts = [int(part) for part in numbers[0].split(".")] if numbers else []
+    while parts and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
+
+
 def accelerators() -> tuple[str, ...]:
     """Name the NVIDIA cards that the driver shows; no library is loaded for it."""
     cards = sorted(_DRIVER.glob("*/information")) if _DRIVER.is_dir() else []
@@ -170,11 +199,12 @@ def cuda() -> str:
 
 
 def cudnn() -> str:
-    """Name the installed cuDNN, by its package; empty where there is none."""
+    """Name the installed cuDNN, by its package or its file; empty where there is none."""
     for name in ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12", "nvidia-cudnn-cu11"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(name)
-    return ""
+    file = ctypes.util.find_library("cudnn") or ""  # libcudnn.so.9
+    return file.rpartition(".so.")[2] if ".so." in file else ""
 
 
 def _smi(*options: str) -> str:

@@ -36,6 +36,7 @@ CONSTANTS = {
     "ledger/s3.py": "a file that our own code hands over",
     "ledger/sqlite.py": "the database's copy before a migration",
     "ledger/witnesses/folder.py": "the witness folder that the policy's author named",
+    "service/environment.py": "`.instar`",
     "service/doctor.py": "the names of our own files, to tell of their health",
     "retrace.py": "a copy of the project in scratch; modules by identifiers only",
     "provenance.py": "the package's and the project's own source; /proc",

@@ -169,8 +169,12 @@ class Workspace:
         """Ask for an update and carry it to where people must speak.
 
         Raises:
-            InputError: the data cannot be used, or an update is open; nothing was written.
+            InputError: the data cannot be used, an update is open, or this machine is not one that
+                the policy wants updates on; nothing was written.
         """
+        from instar.service.environment import require
+
+        require(self.root, self.project)
         self.champion()
         with as_file(source, self.root) as file:
             why = words("reason", reason)
