@@ -67,6 +67,8 @@ USERS = {
     "foreign/graphs.py": "an ONNX graph's other files, beside it, through handles",
     "service/audit.py": "the export that the user named, and its constant names",
     "service/bundle.py": "the folder that the user named / names that `bundle.format` checked",
+    "service/label.py": "the sheets to write that the user named",
+    "worker/label.py": "the sheets to write that the user named",
     "service/convert.py": "the file to write that the user named",
     "worker/__init__.py": "data, weights, preprocessing, signature and keys that the user named",
     "policy/document.py": "instar.yaml",

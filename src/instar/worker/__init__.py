@@ -44,6 +44,7 @@ from instar.stages.admit import admit
 from instar.stages.package import version_name
 from instar.stages.plan import plan
 from instar.stages.watch import watch
+from instar.worker.label import label
 from instar.worker.work import NoChampion, Work
 
 __all__ = ["TASKS", "NoChampion", "Work"]
@@ -428,6 +429,7 @@ def own_code(error: BaseException, project: Path) -> str:
 TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "adopt": adopt,
     "check": check,
+    "label": label,
     "plan": look_ahead,
     "update": update,
     "resume": resume,
