@@ -80,3 +80,48 @@ def test_accelerators_are_those_that_the_driver_shows(
     assert provenance.accelerators() == ("Card A", "Card B")
     monkeypatch.setattr(provenance, "_DRIVER", tmp_path / "none")
     assert provenance.accelerators() == ()
+
+
+SMI = """\
+| NVIDIA-SMI 550.54.15   Driver Version: 550.54.15   CUDA Version: 12.4     |
+"""
+ROWS = "NVIDIA H100 80GB HBM3, 81559, 68.57\nTesla K80, 11441, [N/A]\n"
+
+
+def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a program in the place of the driver's own."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(provenance, "accelerators", lambda: ("a card",))
+
+
+def test_cards_are_what_the_drivers_program_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows").write_text(ROWS)
+    (tmp_path / "head").write_text(SMI)
+    smi(tmp_path, monkeypatch, f'cat "{tmp_path}/$([ $# -eq 0 ] && echo head || echo rows)"')
+    first, second = provenance.cards()
+    assert first == provenance.Card("NVIDIA H100 80GB HBM3", 81559 << 20, 68.57)
+    assert (second.memory_bytes >> 20, second.watts) == (11441, None)
+    assert provenance.cuda() == "12.4"
+
+
+@pytest.mark.parametrize(
+    "script", ["echo 'No devices were found'", "exit 9", "echo; cat /dev/null"]
+)
+def test_program_that_fails_tells_of_no_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    smi(tmp_path, monkeypatch, script)
+    assert (provenance.cards(), provenance.cuda()) == ((), "")
+
+
+def test_library_that_is_older_than_asked_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ["numpy>=2.1", 'torch>=2.6; extra == "train"', "psycopg[binary]>=3.2", "rich>=13", "x"]
+    found = {"numpy": "2.1.0", "torch": "2.5.1+cpu", "psycopg": "3.10"}
+    monkeypatch.setattr(provenance.metadata, "requires", lambda _: asked)
+    monkeypatch.setattr(provenance, "libraries", lambda: found)
+    assert provenance.outdated() == {"torch": "2.6"}

@@ -413,3 +413,10 @@ def test_watch_without_a_gateway_is_an_error_and_no_record(work: Work) -> None:
     with pytest.raises(GatewaySilent):
         worker.look(work)
     assert work.journal.entries(kind="watch") == []
+
+
+def test_rates_come_from_the_policy_of_the_update() -> None:
+    plan = replace(Policy().plan, cost_per_cpu_hour=0.1, cost_per_gpu_hour=3.0)
+    run = replace(Policy().run, watts_per_core=7.0)
+    found = worker.rates(replace(Policy(), plan=plan, run=run))
+    assert (found.cpu_hour, found.gpu_hour, found.watts_per_core) == (0.1, 3.0, 7.0)

@@ -5,11 +5,17 @@ Nothing here names a person, a host or a path.
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import ctypes.util
 import functools
 import os
 import platform
+import re
 import sqlite3
+import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -50,6 +56,15 @@ LOCKS = (
 )
 _FILES = 5_000  # Python files of a project that are read; a folder with more is no project
 _DRIVER = Path("/proc/driver/nvidia/gpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A GPU as its driver tells it: memory in bytes, power in watts where it tells any."""
+
+    name: str
+    memory_bytes: int
+    watts: float | None = None
 
 
 class NoModule(InputError):
@@ -128,10 +143,88 @@ def libraries() -> dict[str, str]:
     return found
 
 
+def outdated() -> dict[str, str]:
+    """Name the installed libraries that are older than Instar asks for, with what it asks for."""
+    found, old = libraries(), {}
+    try:
+        asked = metadata.requires("instar") or []
+    except metadata.PackageNotFoundError:  # it runs from a folder, and asks for nothing
+        return {}
+    for text in asked:
+        wanted = re.match(r"([A-Za-z0-9._-]+)(?:\[.*?\])?[^;]*?>=\s*([0-9.]+)", text)
+        if wanted and wanted[1] in found and _release(found[wanted[1]]) < _release(wanted[2]):
+            old[wanted[1]] = wanted[2]
+    return old
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Read the numbers at the front of a version, without zeros at their end.
+
+    Example:
+        >>> _release("2.13.0+cpu"), _release("2.13"), _release("1.0rc1")
+        ((2, 13), (2, 13), (1,))
+    """
+    numbers = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
+    parts = [int(part) for part in numbers[0].split(".")] if numbers else []
+    while parts and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
+
+
 def accelerators() -> tuple[str, ...]:
     """Name the NVIDIA cards that the driver shows; no library is loaded for it."""
     cards = sorted(_DRIVER.glob("*/information")) if _DRIVER.is_dir() else []
     return tuple(_field(card, "Model") or "unknown" for card in cards)
+
+
+def cards() -> tuple[Card, ...]:
+    """Ask the driver's own program about each card; nothing where it is not there or fails."""
+    asked = "--query-gpu=name,memory.total,power.draw"
+    rows = csv.reader(_smi(asked, "--format=csv,noheader,nounits").splitlines())
+    return tuple(
+        Card(name.strip(), int((_figure(memory) or 0) * 2**20), _figure(watts))
+        for name, memory, watts in (row for row in rows if len(row) == 3)
+    )
+
+
+def cuda() -> str:
+    """Name the newest CUDA that the driver serves; empty where none is told.
+
+    Example:
+        >>> cuda() == "" or cuda()[0].isdigit()
+        True
+    """
+    found = re.search(r"CUDA Version:\s*([0-9]+(?:\.[0-9]+)*)", _smi())
+    return found[1] if found else ""
+
+
+def cudnn() -> str:
+    """Name the installed cuDNN, by its package or its file; empty where there is none."""
+    for name in ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12", "nvidia-cudnn-cu11"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    file = ctypes.util.find_library("cudnn") or ""  # libcudnn.so.9
+    return file.rpartition(".so.")[2] if ".so." in file else ""
+
+
+def _smi(*options: str) -> str:
+    """Run nvidia-smi where the driver shows a card; a word of failure is no figure."""
+    if not accelerators():
+        return ""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", *options], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def _figure(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:  # "[N/A]" where a card does not tell
+        return None
 
 
 def _processor() -> str:

@@ -236,3 +236,15 @@ def test_place_that_cannot_be_one_is_refused_without_its_secrets(text: str) -> N
 
 def test_absent_artifact_in_s3_is_not_whole(artifacts: S3Artifacts) -> None:
     assert artifacts.look(digest_bytes(b"never")) is None
+
+
+def test_rate_is_that_of_the_largest_artifact_and_unknown_where_all_are_small(
+    artifacts: S3Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert artifacts.rate() is None
+    artifacts.put(b"small")
+    assert artifacts.rate() is None
+    artifacts.put(bytes(2_000_000))
+    times = iter([10.0, 10.5])
+    monkeypatch.setattr("instar.ledger.s3.time.perf_counter", lambda: next(times, 10.5))
+    assert artifacts.rate() == pytest.approx(4_000_000)

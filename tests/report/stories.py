@@ -28,6 +28,8 @@ PASS, FAIL, UNSURE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 COURSE = (0.0, 0.3, 0.6, 0.8, 1.0)
 CANDIDATE = "model_v20251124_1830"
 
+ASSUMED = "CPU seconds x 10 W per core, an assumption"
+
 
 def admission() -> Admission:
     drift = p.bars({"temp": 0.61, "hour": 0.02, "carrier": 0.04, "dest": 0.11}, 0.25)
@@ -112,7 +114,7 @@ def training() -> Training:
         p.CHANGES,
         2_416,
         308_816,
-        cost=Cost(13.4, 14.1, 612_000_000),
+        cost=Cost(13.4, 14.1, 612_000_000, 134.0, money=0.0002, method=ASSUMED),
     )
 
 

@@ -206,7 +206,7 @@ def test_free_disk_is_judged(
         def __init__(self) -> None:
             self.free = free
 
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Usage())
+    monkeypatch.setattr(doctor.environment.shutil, "disk_usage", lambda _: Usage())
     assert examined(tmp_path / "not" / "there")["disk"].verdict == verdict
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from instar.cli import audit, bundle, convert, diff, doctor, entry, history, reproduce
+from instar.cli import audit, bundle, convert, diff, doctor, entry, history, label, reproduce
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
 from instar.cli.store import store
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
@@ -115,6 +115,9 @@ def plan(
         done = workspace(root, None, settings).plan(data, seed=seed, tell=tell)
     show.result(done, json, show.plan)
     raise SystemExit(show.exit_of(done["admission"]["verdict"]))
+
+
+app.command("label")(label.command)
 
 
 @app.command()

@@ -143,6 +143,7 @@ class PlanPolicy:
     )
     cost_per_flip: float = setting(0.1, "price of one per cent of negative flips, in money", ge=0)
     cost_per_cpu_hour: float = setting(0.05, "price of one CPU hour, in money", ge=0)
+    cost_per_gpu_hour: float = setting(2.0, "price of one GPU hour, in money", ge=0)
     old_served: bool = setting(
         True, "whether rows like the old ones are still asked about; no: they may be forgotten"
     )
@@ -350,6 +351,22 @@ class WatchPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentRule:
+    """What is wanted of the machine; GB are 10^9 bytes. Limits of a GPU count where there is one."""
+
+    cores: int = setting(8, "CPU cores", ge=1)
+    memory_gb: float = setting(2.0, "memory, in GB", ge=0)
+    disk_gb: float = setting(2.0, "free disk where the workspace is, in GB", ge=0)
+    gpu_gb: float = setting(16.0, "memory of each GPU, in GB; where there is one", ge=0)
+    cuda: int = setting(11, "CUDA version that the driver serves; where there is a GPU", ge=0)
+    cudnn: int = setting(8, "cuDNN version; where there is a GPU", ge=0)
+    network_gbps: float = setting(
+        1.0, "rate of reading from artifacts in S3, in Gbit/s; a folder is not measured", ge=0
+    )
+    refuse: bool = setting(False, "refuse an update on a machine with less instead of warning")
+
+
+@dataclass(frozen=True, slots=True)
 class RunPolicy:
     attempts: int = setting(3, "times that a stage is begun before its update is given up", ge=1)
     backoff_s: float = setting(
@@ -360,9 +377,13 @@ class RunPolicy:
         "seconds without a sign of life after which a stage's process is ended; 0: never",
         ge=0,
     )
+    watts_per_core: float = setting(
+        10.0, "power assumed of a busy CPU core where no counter measures it, in watts", ge=0
+    )
     notify: tuple[str, ...] = setting(
         (), "addresses (http, https) that are told of each new champion, by POST"
     )
+    environment: EnvironmentRule = setting(EnvironmentRule(), "the machine")
     owners: Mapping[str, str] = setting(
         {}, "who answers for a stage, by its name; the requester where nobody is named"
     )

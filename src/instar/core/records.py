@@ -276,11 +276,21 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a stage used: CPU and wall seconds, peak memory in bytes."""
+    """What a stage used: CPU and wall seconds, peak memory in bytes, energy in joules, money.
+
+    `gpu_s` are the seconds for which GPUs were held, each counted. `energy_j` is an estimate, and
+    `method` says how it was made; it is empty in records from before energy and money were
+    measured, where both are 0.
+    """
 
     cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_bytes: int = 0
+    energy_j: float = 0.0
+    gpu_s: float = 0.0
+    gpu_peak_bytes: int = 0
+    money: float = 0.0
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)

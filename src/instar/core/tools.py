@@ -234,14 +234,24 @@ class Traffic(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Rates:
+    """What an hour of a CPU core and of a GPU costs, in money; watts assumed of a busy core."""
+
+    cpu_hour: float = 0.0
+    gpu_hour: float = 0.0
+    watts_per_core: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """Everything a stage may touch besides its inputs and its policy.
 
     `scratch` is a folder of the stage's own that survives a crash and is emptied after the
     record; `folder` opens it, for files that must be whole. `project` is where the user's own
-    code lies. `taken` are the names of versions that exist. Where `signer` is None, bundles are
-    neither signed nor asked for signatures: so it is in a workspace from before signing, until
-    somebody signs what serves there.
+    code lies. `taken` are the names of versions that exist. `rates` are the prices of this
+    machine's work: they are in no section of a stage, since they decide nothing. Where `signer` is
+    None, bundles are neither signed nor asked for signatures: so it is in a workspace from before
+    signing, until somebody signs what serves there.
     """
 
     artifacts: Artifacts
@@ -256,3 +266,4 @@ class Tools:
     taken: frozenset[str] = frozenset()
     pulse: Pulse = field(default_factory=Unwatched)
     signer: Signer | None = None
+    rates: Rates = field(default_factory=Rates)

@@ -34,3 +34,17 @@ def open_artifacts(root: Path, store: StoreSettings) -> Store:
     from instar.ledger.s3 import S3Artifacts, locate
 
     return S3Artifacts(locate(store.artifacts), folder)
+
+
+def rate_of(root: Path, store: StoreSettings) -> float | None:
+    """Measure how fast a store elsewhere is read, in bytes per second; None where nothing can be.
+
+    Raises:
+        BackendError: it does not answer.
+    """
+    opened = open_artifacts(root, store)
+    if isinstance(opened, DirectoryArtifacts):
+        return None
+    from instar.ledger.s3 import S3Artifacts
+
+    return opened.rate() if isinstance(opened, S3Artifacts) else None

@@ -43,6 +43,7 @@ from instar.ledger.extras import MissingExtra
 from instar.ledger.patience import Patience
 
 PART = 8 << 20  # bytes in memory at a time; what is larger is sent in parts
+ENOUGH = 1_000_000  # bytes that a measurement of the rate wants at least
 PARTS = 10_000  # of one object, at most: a rule of S3
 COPY = 5 << 30  # bytes that S3 copies in one request, at most
 RENEW_S = 600.0  # an artifact older than this is made young when it is put again: see `remove`
@@ -324,6 +325,28 @@ class S3Artifacts:
             self._patience.ask(lambda: self._copy(digest, etag, aside))
             self._patience.ask(lambda: self._delete(digest, etag))
             return True
+
+    def rate(self) -> float | None:
+        """Measure how fast S3 is read, by a part of the largest artifact of its first page.
+
+        The time begins with the answer, not with the question: a far store may still be wide.
+
+        Returns:
+            Bytes per second; None where there is nothing of 1 MB or more.
+        """
+        page = self._patience.ask(
+            lambda: self._once("list_objects_v2", "", Prefix=self._key(""), MaxKeys=1000)
+        )
+        largest = max(page.get("Contents", ()), key=lambda item: item["Size"], default=None)
+        if largest is None or largest["Size"] < ENOUGH:
+            return None
+        asked = {"Key": str(largest["Key"]), "Range": f"bytes=0-{4 * PART - 1}"}
+        body = self._patience.ask(lambda: self._once("get_object", "", **asked))["Body"]
+        began, count = time.perf_counter(), 0
+        with contextlib.closing(body), _meanings(self._place, ""):
+            while piece := body.read(1 << 18):
+                count += len(piece)
+        return float(count / max(time.perf_counter() - began, 1e-6))
 
     def leftovers(self, before: float) -> int:
         """Count the uploads from before that were begun and never ended."""

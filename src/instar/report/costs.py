@@ -12,6 +12,11 @@ def costs(story: Story) -> list[tuple[str, Cost]]:
     return [(name, record.cost) for name, record in measured if record is not None]
 
 
+def methods(story: Story) -> list[str]:
+    """List how the energy of the stages was estimated, each way once."""
+    return list(dict.fromkeys(cost.method for _, cost in costs(story) if cost.method))
+
+
 def expected(story: Story) -> float | None:
     """Give the CPU seconds that the plan expected of the strategy it chose."""
     if story.plan is None:

@@ -145,6 +145,23 @@ def size(count: float | None) -> str:
     return f"{number(float(count) / 1000**power)}{_SPACE}{_SIZES[power]}"
 
 
+def energy(joules: float | None) -> str:
+    """Write an energy: joules, from 1 kJ on in watt hours, which is what is paid for.
+
+    Example:
+        >>> energy(134.0), energy(7200.0), energy(9e9)
+        ('134\u202fJ', '2\u202fWh', '2,500\u202fkWh')
+    """
+    if joules is None or not math.isfinite(joules):
+        return NOTHING
+    if abs(joules) < 1000:
+        return f"{number(float(joules))}{_SPACE}J"
+    hours = joules / 3600
+    return (
+        f"{number(hours)}{_SPACE}Wh" if abs(hours) < 1000 else f"{number(hours / 1000)}{_SPACE}kWh"
+    )
+
+
 def moment(at: float | None) -> str:
     """Write seconds since the epoch as a date and time in UTC; 0 stands for never.
 

@@ -9,7 +9,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from instar.core.digest import short
 from instar.report import numbers
-from instar.report.costs import costs, expected
+from instar.report.costs import costs, expected, methods
 from instar.report.gates import overrides, passed, raised
 from instar.report.headline import headline, picture, score
 from instar.report.history import COURSES, course, moved, named
@@ -26,6 +26,7 @@ FILTERS = {
     "course": course,
     "draw": draw,
     "duration": numbers.duration,
+    "energy": numbers.energy,
     "moment": numbers.moment,
     "moved": moved,
     "named": named,
@@ -95,6 +96,7 @@ def _view(story: Story) -> dict[str, Any]:
         "stages": stages(story),
         "metrics": metrics(story),
         "costs": costs(story),
+        "methods": methods(story),
         "expected": expected(story),
         "lineage": lineage(story),
         "shares": shares(story.releases),

@@ -157,6 +157,37 @@ class Workspace:
         with as_file(source, self.root) as file:
             return self._work("check", tell, source=file, seed=seed)
 
+    def label(
+        self,
+        source: Any,
+        output: str | Path,
+        *,
+        rows: int | None = None,
+        by: str | None = None,
+        pseudo: float | None = None,
+        audit: int | None = None,
+        seed: int = 0,
+        tell: Tell | None = None,
+    ) -> dict[str, Any]:
+        """Choose rows for people to label, or give those of which the champion is sure its answers.
+
+        Args:
+            output: The CSV to write; the rows to audit go beside it, as NAME.audit.csv.
+            rows: How many rows people can label.
+            by: How they are chosen: `entropy`, `margin` or `core-set`.
+            pseudo: Instead, how sure of an answer the champion must be, in (0.5, 1).
+            audit: How many of the pseudo-labels people look at, drawn at random.
+        Raises:
+            InputError: the options do not go together, or the data cannot be used; nothing is
+                written.
+        """
+        from instar.service.label import order
+
+        asked = order(output, rows=rows, by=by, pseudo=pseudo, audit=audit)
+        self.champion()
+        with as_file(source, self.root) as file:
+            return self._work("label", tell, source=file, seed=seed, **asked)
+
     def plan(self, source: Any, *, seed: int = 0, tell: Tell | None = None) -> dict[str, Any]:
         """Say which strategy an update with these data would take; nothing is recorded."""
         self.champion()
@@ -169,8 +200,12 @@ class Workspace:
         """Ask for an update and carry it to where people must speak.
 
         Raises:
-            InputError: the data cannot be used, or an update is open; nothing was written.
+            InputError: the data cannot be used, an update is open, or this machine is not one that
+                the policy wants updates on; nothing was written.
         """
+        from instar.service.environment import require
+
+        require(self.root, self.project)
         self.champion()
         with as_file(source, self.root) as file:
             why = words("reason", reason)

@@ -5,7 +5,6 @@ Nothing is made or mended here, and nothing but short words of the system is tol
 
 from __future__ import annotations
 
-import shutil
 import stat
 import sys
 import time
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from instar import __version__, provenance
 from instar.core.digest import short
 from instar.core.errors import BackendError, InstarError, PolicyError
+from instar.core.policy import EnvironmentRule
+from instar.service import environment
 from instar.service.dates import written
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
 PYTHON = (3, 11)
-FREE, LITTLE = 200 << 20, 2 << 30  # bytes of free disk below which work fails, or soon will
-MEMORY = 2 << 30
+FREE = 200 << 20  # bytes of free disk below which work fails
 NEEDED = ("cryptography", "pydantic", "sqlalchemy")
 TRAINS = ("numpy", "onnx", "onnxruntime", "polars", "safetensors", "scikit-learn", "scipy", "torch")
 KEYS = ("ledger", "bundle")
@@ -49,6 +49,7 @@ def examine(root: Path, overrides: Mapping[str, str]) -> Iterator[Line]:
     yield _openat2()
     project, line = _policy(root, overrides)
     yield line
+    yield from _wanted(root, project)
     if project is not None:
         yield from _stores(root / ".instar", project)
         yield from _keys(root / ".instar" / "keys")
@@ -74,23 +75,20 @@ def _machine(root: Path) -> Iterator[Line]:
     old = sys.version_info < PYTHON
     yield Line("python", FAIL if old else PASS, here.python, "install 3.11 or later" if old else "")
     cards = ", ".join(here.accelerators) or "no accelerator"
-    little = here.memory_bytes < MEMORY
-    yield Line(
-        "machine",
-        WARN if little else PASS,
-        f"{here.system}, {here.processor}, {here.cores} cores, "
-        f"{here.memory_bytes / 2**30:.1f} GiB of memory, {cards}",
-        "training needs 2 GiB or more" if little else "",
-    )
-    yield _disk(root)
+    yield Line("machine", PASS, f"{here.system}, {here.processor}, {cards}")
 
 
-def _disk(root: Path) -> Line:
-    place = next(up for up in (root, *root.parents) if up.exists())
-    free = shutil.disk_usage(place).free
-    verdict = FAIL if free < FREE else WARN if free < LITTLE else PASS
-    todo = "" if verdict == PASS else "make room: artifacts and checkpoints are written here"
-    return Line("disk", verdict, f"{free / 2**30:.1f} GiB free", todo, store=verdict == FAIL)
+def _wanted(root: Path, project: Project | None) -> Iterator[Line]:
+    """Say where the machine is less than the policy wants; without one, than its defaults."""
+    rule = project.policy.run.environment if project else EnvironmentRule()
+    for need in environment.needs(root, rule, project):
+        if need.what == "disk" and environment.free(root) < FREE:
+            yield Line("disk", FAIL, need.found, environment.ROOM, store=True)
+        elif need.todo:
+            said = f"{need.found}; wanted: {need.wanted}"
+            yield Line(need.what, FAIL if rule.refuse else WARN, said, need.todo)
+        else:
+            yield Line(need.what, PASS, need.found)
 
 
 def _libraries() -> Iterator[Line]:
@@ -101,6 +99,9 @@ def _libraries() -> Iterator[Line]:
     elif missing := [name for name in TRAINS if name not in found]:
         todo = "this machine can serve and read, not train: pip install 'instar[train]'"
         yield Line("libraries", WARN, f"{said}; no {', '.join(missing)}", todo)
+    elif old := provenance.outdated():
+        least = ", ".join(f"{name}>={number}" for name, number in old.items())
+        yield Line("libraries", WARN, said, f"older than Instar is made for: pip install '{least}'")
     else:
         yield Line("libraries", PASS, said)
 

@@ -14,6 +14,7 @@ from instar.core.records import (
     Admission,
     Approval,
     Bundle,
+    Cost,
     Environment,
     Fingerprint,
     ModelVersion,
@@ -86,6 +87,24 @@ def vote(said: Vote) -> str:
     return f"{said.by} {_SAID[said.kind]}{what}{why}"
 
 
+def used(cost: Cost) -> str:
+    """Say what a stage used, and how its energy was estimated.
+
+    Example:
+        >>> used(Cost(13.4, 14.1, 612_000_000, 134.0, money=0.0002, method="13.4 s x 10 W"))
+        'used 13.4 CPU s in 14.1 s, 612 MB at most, 134 J (13.4 s x 10 W), 0.0002 in money'
+        >>> used(Cost(13.4, 14.1, 612_000_000))
+        'used 13.4 CPU s in 14.1 s, 612 MB at most'
+    """
+    memory = f"{cost.peak_bytes / 1e6:,.0f} MB at most"
+    said = f"used {cost.cpu_s:.1f} CPU s in {cost.wall_s:.1f} s, {memory}"
+    if cost.gpu_s:
+        said += f", {cost.gpu_s:.1f} GPU s with {cost.gpu_peak_bytes / 1e6:,.0f} MB at most"
+    if cost.method:
+        said += f", {cost.energy_j:,.0f} J ({cost.method}), {cost.money:.2g} in money"
+    return said
+
+
 def _request(made: Request) -> Iterator[str]:
     network = made.network
     yield f"{made.by} asks for {made.update} of {made.model}: {made.reason}"
@@ -139,6 +158,7 @@ def _training(made: Training) -> Iterator[str]:
             "changed"
         )
     yield f"weights: {short(made.weights)}"
+    yield used(made.cost)
     yield from _where(made.environment)
 
 
@@ -158,6 +178,7 @@ def _validation(made: Validation) -> Iterator[str]:
     yield judged(made.findings)
     yield f"champion -> candidate: {metrics(made.champion, made.candidate)}"
     yield f"of the bundle {short(made.bundle)}"
+    yield used(made.cost)
 
 
 def _vote(made: Vote) -> Iterator[str]:

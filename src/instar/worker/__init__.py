@@ -26,6 +26,7 @@ from instar.core.errors import BackendError, InputError, InstarError, Interrupte
 from instar.core.finding import Verdict
 from instar.core.policy import Policy
 from instar.core.records import ModelVersion, Phase, Release, Watch
+from instar.core.tools import Rates
 from instar.core.update import Update
 from instar.ledger import ready
 from instar.ledger.keys import BundleSigner
@@ -43,6 +44,7 @@ from instar.stages.admit import admit
 from instar.stages.package import version_name
 from instar.stages.plan import plan
 from instar.stages.watch import watch
+from instar.worker.label import label
 from instar.worker.work import NoChampion, Work
 
 __all__ = ["TASKS", "NoChampion", "Work"]
@@ -337,6 +339,15 @@ def version_names(work: Work) -> Iterator[str]:
             yield str(entry.body[field])
 
 
+def rates(policy: Policy) -> Rates:
+    """Take from a policy what work on this machine costs."""
+    return Rates(
+        cpu_hour=policy.plan.cost_per_cpu_hour,
+        gpu_hour=policy.plan.cost_per_gpu_hour,
+        watts_per_core=policy.run.watts_per_core,
+    )
+
+
 def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
     """Run an update's stages under the policy that it was asked for with."""
     entry = work.journal.entries(update=name, kind="request")[0]
@@ -346,6 +357,7 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         taken=frozenset(version_names(work)),
         seed=int(entry.body["seed"]),
         traffic=gateway(work, epoch) if until == "release" else None,
+        rates=rates(policy),
     )
     runner = Runner(work.journal, policy, tools, actor=work.actor, epoch=epoch, guard=work.guard)
     work.runner = runner
@@ -417,6 +429,7 @@ def own_code(error: BaseException, project: Path) -> str:
 TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "adopt": adopt,
     "check": check,
+    "label": label,
     "plan": look_ahead,
     "update": update,
     "resume": resume,

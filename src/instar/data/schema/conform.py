@@ -30,6 +30,7 @@ def conform(
     *,
     unknown_category: Literal["refuse", "other", "quarantine"] = "refuse",
     new_classes: Literal["refuse", "admit"] = "refuse",
+    labelled: bool = True,
 ) -> pl.DataFrame:
     """Bring rows into the schema's form: Float64 numbers, String categories and classes.
 
@@ -39,6 +40,7 @@ def conform(
     Args:
         features: The columns that shall be read; where they differ from the schema's, the
             schema is revised first.
+        labelled: Whether labels are wanted; without, the target is looked at by nobody.
     Raises:
         InputError: columns, types, values or labels make the rows unusable as a whole.
     Example:
@@ -65,7 +67,8 @@ def conform(
     if unknown_category == "refuse":
         for column in schema.of(Role.FEATURE, Kind.CATEGORY):
             _refuse_unknown(frame[column.name], column.categories, UnknownCategory)
-    _check_labels(frame[task.target], task, new_classes)
+    if labelled:
+        _check_labels(frame[task.target], task, new_classes)
     return frame
 
 

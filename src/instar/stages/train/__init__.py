@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
@@ -17,8 +15,9 @@ from instar.core.errors import PolicyError
 from instar.core.finding import Finding, worst
 from instar.core.fingerprint import fingerprint
 from instar.core.policy import TrainPolicy
-from instar.core.records import Admission, Cost, Epoch, ModelVersion, Plan, Request, Training
+from instar.core.records import Admission, Epoch, ModelVersion, Plan, Request, Training
 from instar.core.tools import Tools
+from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
 from instar.stages.train import course, health, loop, rows, sample
@@ -57,7 +56,6 @@ def train(
         UnknownName: the plan or the policy names a strategy, loss, ... that does not exist.
         InputError: the network cannot be built, or the champion's weights do not fit it.
     """
-    began = (time.process_time(), tools.clock.monotonic())
     fresh = admission.split.train.rows if admission.split else 0
     old = sum(part.rows for part in champion.train)
     case = Case(
@@ -69,7 +67,7 @@ def train(
     )
     route, policy = settle(_route(plan.strategy, case), policy)
     loss = course.loss(request.task, policy, tools)
-    with _threads(policy.threads):
+    with _threads(policy.threads), metered(tools.clock, tools.rates) as used:
         start = lay(
             request, champion, admission, loss=loss, route=route, policy=policy, tools=tools
         )
@@ -111,7 +109,7 @@ def train(
         passes=run.passes,
         replay=replay,
         replay_logits=replay_logits,
-        cost=_cost(*began, tools),
+        cost=used(),
         before=fingerprint(tools.artifacts.read(champion.weights)),
         after=fingerprint(saved),
         environment=provenance.environment(tools.project),
@@ -193,8 +191,3 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _cost(cpu: float, wall: float, tools: Tools) -> Cost:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Cost(time.process_time() - cpu, tools.clock.monotonic() - wall, peak)

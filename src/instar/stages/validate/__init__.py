@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import resource
-import time
 from dataclasses import replace
 
 import polars as pl
@@ -17,7 +15,6 @@ from instar.core.policy import ValidatePolicy
 from instar.core.records import (
     Admission,
     Bundle,
-    Cost,
     ModelVersion,
     Plan,
     Request,
@@ -27,6 +24,7 @@ from instar.core.records import (
 from instar.core.tools import Tools
 from instar.data.snapshot import load, load_all
 from instar.data.split import sample
+from instar.metering import metered
 from instar.models.build import build
 from instar.models.weights import load as put_weights
 from instar.stages.validate.evidence import Evidence, NoTestRows, answer, measure
@@ -57,22 +55,22 @@ def validate(
         IntegrityError: a bundle or a snapshot is not what its digest says.
         NoTestRows: there is nothing to judge by.
     """
-    began = (time.process_time(), time.perf_counter())
     looks = 1 + len(plan.tried)
     policy = replace(policy, confidence=1 - (1 - policy.confidence) / looks)
-    evidence = _gather(request, champion, admission, training, bundle, tools)
-    findings = _judge(evidence, policy, tools)
-    fresh = (admission.split.test,) if admission.split else ()
-    return Validation(
-        verdict=worst(findings),
-        findings=findings,
-        bundle=bundle.manifest,
-        champion=measure(evidence, "champion"),
-        candidate=measure(evidence, "candidate"),
-        intervals=_intervals(evidence, policy),
-        holdout=(*champion.holdout, *fresh),
-        cost=_cost(*began),
-    )
+    with metered(tools.clock, tools.rates) as used:
+        evidence = _gather(request, champion, admission, training, bundle, tools)
+        findings = _judge(evidence, policy, tools)
+        fresh = (admission.split.test,) if admission.split else ()
+        return Validation(
+            verdict=worst(findings),
+            findings=findings,
+            bundle=bundle.manifest,
+            champion=measure(evidence, "champion"),
+            candidate=measure(evidence, "candidate"),
+            intervals=_intervals(evidence, policy),
+            holdout=(*champion.holdout, *fresh),
+            cost=used(),
+        )
 
 
 def _gather(
@@ -144,8 +142,3 @@ def _ask(name: str, gate: Gate, evidence: Evidence, policy: ValidatePolicy) -> t
         return gate(evidence, policy)
     except InstarError as error:
         return (unmeasurable(name, str(error)),)
-
-
-def _cost(cpu: float, wall: float) -> Cost:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kilobytes on Linux
-    return Cost(time.process_time() - cpu, time.perf_counter() - wall, peak)
