@@ -25,6 +25,7 @@ from instar.stages.train import health, rows, sample
 from instar.stages.train.attempt import Given, end, ready
 from instar.stages.train.loop import State
 from instar.stages.train.start import Start
+from instar.stages.train.tuning import BEST, tune
 
 
 class NothingToTrain(PolicyError):
@@ -61,9 +62,11 @@ def train(
     route = _route(plan.strategy, Case(champion.recipe, fresh, old, image))
     given = Given(request, champion, admission, tools)
     with _threads(policy.threads):
-        attempt = ready(given, route, policy)
-        tell = partial(_tell, tools, attempt.course.epochs)
-        ended = end(attempt, tell)
+        tuned = tune(given, route, policy, plan.strategy) if policy.tune.trials else None
+        attempt = tuned.attempt if tuned and tuned.attempt else ready(given, route, policy)
+        ended = tuned.ended if tuned and tuned.ended else None
+        if ended is None:
+            ended = end(attempt, partial(_tell, tools, attempt.course.epochs))
         start, run = attempt.start, ended.run
         findings = health.findings(
             run,
@@ -75,13 +78,13 @@ def train(
     saved = weights.save(ended.state)
     return Training(
         verdict=worst(findings),
-        findings=(*findings, *ended.findings),
+        findings=(*findings, *ended.findings, *([tuned.finding] if tuned else [])),
         weights=tools.artifacts.put(saved),
         preprocessing=start.preprocessing,
         schema=start.schema,
         train=start.train,
         strategy=plan.strategy,
-        recipe=_carried(champion, attempt.route),
+        recipe={**_carried(champion, attempt.route), **(tuned.recipe if tuned else {})},
         history=tuple(run.history),
         changes=weights.compare(start.ground.champion, ended.state),
         steps=run.steps,
@@ -92,6 +95,8 @@ def train(
         before=fingerprint(tools.artifacts.read(champion.weights)),
         after=fingerprint(saved),
         environment=provenance.environment(tools.project),
+        trials=tuned.trials if tuned else (),
+        network=tuned.network if tuned else None,
     )
 
 
@@ -125,7 +130,8 @@ def _sampled(
 def _carried(champion: ModelVersion, route: Route) -> Mapping[str, float]:
     """Hand the recipe on; an update is no measure for the next one, a full training is."""
     own = {"lr": route.recipe.lr, "batch": route.recipe.batch, "epochs": route.recipe.epochs}
-    return own if route.start == "anew" else dict(champion.recipe)
+    found = {name: value for name, value in champion.recipe.items() if name.startswith(BEST)}
+    return {**found, **own} if route.start == "anew" else dict(champion.recipe)
 
 
 @contextlib.contextmanager
