@@ -149,6 +149,9 @@ class _Try:
     def _value(self, trial: optuna.Trial) -> float:
         search, journal = self._search, self._search.journal
         self._settings = suggest(trial, search.space)
+        same = [line for line in journal.lines if line.params == trial.params]
+        if same:
+            return self._again(trial, same[0])
         running = journal.running
         if running and running.number == self._number and running.params == trial.params:
             self._before = {int(step): value for step, value in running.reports.items()}
@@ -167,6 +170,16 @@ class _Try:
             search.best[:] = [_Best(self._number, attempt, ended)]
             journal.keep_best(self._number, ended)
         return value
+
+    def _again(self, trial: optuna.Trial, line: Line) -> float:
+        """End as an earlier trial with the same settings did, which costs nothing."""
+        for step, value in line.reports.items():
+            self._report(trial, int(step), value)
+        if line.state == Word.PRUNED.name:
+            raise optuna.TrialPruned
+        if line.value is None:
+            raise _Failed
+        return line.value
 
     def _hear(self, trial: optuna.Trial, attempt: Attempt, epoch: Epoch) -> None:
         """Tell the pruner and whoever looks how the trial does, and end it if it falls behind."""
