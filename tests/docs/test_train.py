@@ -14,6 +14,8 @@ from instar.models.norms import NORMS
 from instar.stages.train.losses import FITTING, LOSSES
 from instar.stages.train.optimizers import OPTIMIZERS
 from instar.stages.train.schedules import SCHEDULES
+from instar.stages.train.tuning.pruners import PRUNERS
+from instar.stages.train.tuning.samplers import SAMPLERS
 
 PAGE = (Path(__file__).parents[2] / "docs/stages/train.md").read_text("utf-8")
 TABLES = {
@@ -21,6 +23,8 @@ TABLES = {
     "schedule": SCHEDULES,
     "loss": LOSSES,
     "family": NETWORKS,
+    "sampler": SAMPLERS,
+    "pruner": PRUNERS,
 }
 OPTIONS = {"activation": ACTIVATIONS, "initialisation": INITIALISATIONS, "norm": NORMS}
 

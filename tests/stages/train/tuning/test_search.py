@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,12 @@ def finding(training):
 @pytest.fixture
 def drifted(line):
     return line(turn=1.0, old_rows=600, fresh_rows=300)
+
+
+def heard(scratch):
+    """Read what the pruner heard of each trial, by epoch."""
+    _, _, data = (scratch / "tuning" / NAME).read_bytes().partition(b"\n")
+    return [line["reports"] for line in json.loads(data)["lines"]]
 
 
 class Killed(Exception):
@@ -173,15 +180,17 @@ def test_tune_told_to_stop_keeps_what_the_pruner_heard(drifted, planned, tmp_pat
             self.beats += 1
 
         def stopping(self):
-            return self.beats == 40
+            return self.beats == 30  # in the second epoch of the third trial: 4 steps an epoch
 
-    rule = policy(trials=6, pruner="median", sampler="tpe")
-    whole = run(drifted, planned("incremental"), rule)
+    space = {"lr": "1e-3..1e-1 log", "batch": [64], "epochs": [3]}
+    rule = policy(trials=6, space=space, pruner="median", sampler="tpe")
+    whole = run(drifted, planned("incremental"), rule, scratch=tmp_path / "whole")
     with pytest.raises(Interrupted):
         run(drifted, planned("incremental"), rule, scratch=tmp_path / "a", pulse=Pulse())
     resumed = run(drifted, planned("incremental"), rule, scratch=tmp_path / "a")
     assert plain(resumed) == plain(whole)
     assert resumed.weights == whole.weights
+    assert heard(tmp_path / "a") == heard(tmp_path / "whole")
 
 
 def test_tune_resumed_after_its_last_trial_takes_the_kept_weights(drifted, planned, tmp_path):
