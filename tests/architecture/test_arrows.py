@@ -72,6 +72,7 @@ HEAVY = (
     "sqlalchemy",
     "cryptography",
     "boto3",
+    "optuna",
 )
 
 

@@ -95,6 +95,12 @@ def test_tune_files_every_trial_and_keeps_the_best(drifted, planned, sampler):
     assert decode(Training, encode(training)) == training
 
 
+@pytest.mark.parametrize("name", ["digits_line", "diabetes_line"])
+def test_tune_works_for_other_tasks(request, planned, name):
+    training = run(request.getfixturevalue(name), planned("incremental"), policy(2, space={}))
+    assert finding(training).measured == min(trial.value for trial in training.trials) <= 2.0
+
+
 def test_tune_gives_the_weights_that_the_best_settings_give_alone(drifted, planned):
     training = run(drifted, planned("incremental"), policy(trials=5))
     best = min(training.trials, key=lambda trial: trial.value)

@@ -7,7 +7,7 @@ import hashlib
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import optuna
@@ -17,8 +17,9 @@ from optuna.trial import TrialState as Word
 from instar.core import space as written
 from instar.core.digest import digest_json
 from instar.core.errors import InputError, PolicyError
+from instar.core.finding import Finding
 from instar.core.policy import TrainPolicy
-from instar.core.records import Epoch, Trial, TrialState
+from instar.core.records import Epoch, Network, Trial, TrialState
 from instar.core.space import Range, Value
 from instar.models.strategies import Route
 from instar.stages.train.attempt import Attempt, Ended, Given, end, ready
@@ -70,6 +71,16 @@ class _Search:
         """Give the least value of the trials that have ended."""
         complete = [line for line in self.journal.lines if line.state == Word.COMPLETE.name]
         return min((line.value or 0.0 for line in complete), default=math.inf)
+
+    def told(
+        self,
+        trials: Sequence[Trial],
+        best: Trial | None,
+        own: Trial | None,
+        chosen: Network | None,
+    ) -> Finding:
+        rows, sides = self.judge.rows, len(self.judge.sides)
+        return told.found(trials, best, own, rows=rows, sides=sides, network=chosen)
 
     def attempt(self, settings: Mapping[str, Value]) -> Attempt:
         request = self.given.request
@@ -131,6 +142,7 @@ class _Try:
         search.study.optimize(self._value, n_trials=1, catch=_Failed)
         journal.spent_s = self._seconds()
         made = search.study.trials[-1]
+        # CMA-ES notes its state down as a pickle, and none is read here.
         kept = {name: value for name, value in made.system_attrs.items() if "cma" not in name}
         journal.end(
             Line(
@@ -139,7 +151,7 @@ class _Try:
                 value=made.value,
                 state=made.state.name,
                 reports={str(step): value for step, value in made.intermediate_values.items()},
-                attrs=kept,  # but what is a pickle
+                attrs=kept,
                 epochs=self._epochs,
                 cpu_s=time.process_time() - self._cpu,
                 passes=self._passes,
@@ -226,8 +238,7 @@ def _outcome(search: _Search, usually: Mapping[str, Value], strategy: str) -> Tu
     whole = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     best = min(whole, key=lambda trial: trial.value or 0.0, default=None)  # the first of equals
     if best is None:
-        finding = told.found(trials, None, own, rows=search.judge.rows, network=None)
-        return Tuned(None, None, None, {}, trials, finding)
+        return Tuned(None, None, None, {}, trials, search.told(trials, None, own, None))
     asked = search.given.request.network
     tried = network(asked, best.settings)
     chosen = tried if tried != asked else None
@@ -246,7 +257,7 @@ def _outcome(search: _Search, usually: Mapping[str, Value], strategy: str) -> Tu
             if isinstance(value, int | float) and not isinstance(value, bool)
         },
         trials=trials,
-        finding=told.found(trials, best, own, rows=search.judge.rows, network=chosen),
+        finding=search.told(trials, best, own, chosen),
     )
 
 

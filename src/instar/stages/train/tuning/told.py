@@ -25,6 +25,7 @@ def found(
     own: Trial | None,
     *,
     rows: int,
+    sides: int,
     network: Network | None,
 ) -> Finding:
     """Say which trial was the best, and how much better than the strategy's own settings.
@@ -32,6 +33,7 @@ def found(
     Args:
         own: The trial with the strategy's own settings, where there was one.
         rows: How many validation rows the trials were judged on.
+        sides: 1 where these are fresh ones only, 2 with old ones.
         network: The one that was found, where another was asked for.
     """
     ended = ", ".join(
@@ -44,7 +46,9 @@ def found(
         remedy = "a space nearer to the strategy's own settings"
         return Finding(CODE, Verdict.FAIL, message, passes_if=remedy, enforced=False)
     message = f"trial {best.number + 1} of {len(trials)} ({ended}) has the least loss on "
-    message += f"validation rows, {best.value:.4f} in the champion's: {said(best.settings)}"
+    message += "validation rows, fresh and old" if sides > 1 else "fresh validation rows"
+    message += f", {best.value:.4f} in units of the champion's{' on each' * (sides > 1)}: "
+    message += said(best.settings)
     if own is not None and own.value is not None and own is not best:
         message += f"; the strategy's own settings have {own.value:.4f}"
     if network is not None:
