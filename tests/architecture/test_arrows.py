@@ -87,6 +87,7 @@ HEAVY = (
     "sqlalchemy",
     "cryptography",
     "boto3",
+    "optuna",
 )
 
 

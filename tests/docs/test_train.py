@@ -16,6 +16,8 @@ from instar.stages.train.losses import FITTING, LOSSES
 from instar.stages.train.methods import METHODS
 from instar.stages.train.optimizers import OPTIMIZERS
 from instar.stages.train.schedules import SCHEDULES
+from instar.stages.train.tuning.pruners import PRUNERS
+from instar.stages.train.tuning.samplers import SAMPLERS
 
 PAGE = (Path(__file__).parents[2] / "docs/stages/train.md").read_text("utf-8")
 TABLES = {
@@ -25,6 +27,8 @@ TABLES = {
     "schedule": SCHEDULES,
     "loss": LOSSES,
     "family": NETWORKS,
+    "sampler": SAMPLERS,
+    "pruner": PRUNERS,
 }
 OPTIONS = {"activation": ACTIVATIONS, "initialisation": INITIALISATIONS, "norm": NORMS}
 

@@ -11,6 +11,7 @@ from instar.core.data import Task, TaskKind
 from instar.core.errors import PolicyError
 from instar.core.policy import MetricRule, Policy, StepRule
 from instar.core.records import Network
+from instar.core.space import UnknownSetting
 from instar.policy import Project, show
 
 Write = Callable[..., Project]
@@ -182,3 +183,12 @@ def test_mistake_puts_passwords_out(write: Write, overrides: dict[str, str]) -> 
     with pytest.raises(PolicyError) as caught:
         write(f"store: {{journal: '{ADDRESS}'}}", overrides)
     assert "hunter2" not in str(caught.value)
+
+
+def test_read_takes_a_space_of_a_tuning_and_refuses_one_with_a_mistake(write: Write) -> None:
+    text = "policy: {train: {tune: {trials: 9, space: {lr: 1e-4..1e-2 log, batch: [32, 64]}}}}"
+    assert write(text).policy.train.tune.space == {"lr": "1e-4..1e-2 log", "batch": [32, 64]}
+    with pytest.raises(UnknownSetting, match="did you mean 'lr'"):
+        write("policy: {train: {tune: {space: {lrr: [1, 2]}}}}")
+    with pytest.raises(PolicyError, match=r"more than 0 for policy\.train\.tune\.budget_s"):
+        write("policy: {train: {tune: {budget_s: 0}}}")

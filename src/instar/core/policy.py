@@ -154,6 +154,21 @@ class PlanPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class TuneRule:
+    """How many settings of a training are tried, and which; see `core.space`."""
+
+    trials: int = setting(0, "trainings that are tried, each with other settings; 0: none", ge=0)
+    budget_s: float | None = setting(
+        None, "seconds after which no further trial begins; empty: no end", gt=0
+    )
+    sampler: str = setting("tpe", "what chooses the settings of the next trial")
+    pruner: str = setting("median", "what ends a trial early that falls behind the others")
+    space: Mapping[str, Any] = setting(
+        {}, "settings to try, each a list or `low..high`, `low..high log`; empty: by strategy"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainPolicy:
     optimizer: str = setting("adamw", "update rule")
     lr: float | None = setting(
@@ -218,6 +233,7 @@ class TrainPolicy:
     full_epochs: int = setting(12, "epochs of a full training", ge=1)
     threads: int = setting(1, "CPU threads of the training process", ge=1)
     checkpoint_s: float = setting(10.0, "seconds between checkpoints; 0: after each epoch", ge=0)
+    tune: TuneRule = setting(TuneRule(), "the search for better settings")
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,8 @@ class ModelVersion:
     `train` and `holdout` are the labelled snapshots it learnt from and was held against.
     `replay` is a uniform sample of its training rows; `replay_logits` is the digest of a `.npy`
     file with the version's own logits on them, row by row. `recipe` keeps what the next update
-    needs to know of the training (`lr`, `batch`, `epochs`). `metrics` were measured on `holdout`.
+    needs to know of the training (`lr`, `batch`, `epochs`), and `best.STRATEGY.SETTING` of the last
+    tuning. `metrics` were measured on `holdout`.
     """
 
     name: str
@@ -274,6 +275,32 @@ class Epoch:
     gradient_norm: float
 
 
+class TrialState(enum.Enum):
+    """How a trial ended: with a value, given up since others did better, or with none."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training of a tuning: what was tried, and what came of it.
+
+    `settings` are those that differ from trial to trial. `value` is the loss on validation rows,
+    fresh and old, each in units of the champion's; None where the trial has none, and of a pruned
+    trial the last one seen. `epochs` were begun and ended; `passes` are sample passes.
+    """
+
+    number: int
+    settings: Mapping[str, float | int | str | bool | list[int]]
+    value: float | None
+    state: TrialState
+    epochs: int
+    cpu_s: float
+    passes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What a stage used: CPU and wall seconds, peak memory in bytes, energy in joules, money.
@@ -300,7 +327,8 @@ class Training:
     `weights` is the digest of a safetensors file. `train` are the snapshots learnt from. `before`
     and `after` are the parameters of the champion and of the candidate; `changes` are of the
     tensors that both have in one shape. `before`, `after` and `environment` are None in trainings
-    from before there were such fields.
+    from before there were such fields. `trials` are those of a tuning, in order; `network` is the
+    one that it chose, None where it is the request's.
     """
 
     verdict: Verdict
@@ -321,6 +349,8 @@ class Training:
     before: Fingerprint | None = None
     after: Fingerprint | None = None
     environment: Environment | None = None
+    trials: tuple[Trial, ...] = ()
+    network: Network | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,7 +501,7 @@ def successor(
     return ModelVersion(
         name=bundle.version,
         task=request.task,
-        network=request.network,
+        network=training.network or request.network,
         schema=training.schema,
         preprocessing=training.preprocessing,
         weights=training.weights,

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 
+from instar.core import space
 from instar.core.data import Task, TaskKind
 from instar.core.names import is_name
 from instar.core.policy import Policy
@@ -21,6 +22,7 @@ def check(model: str, task: Task, policy: Policy, document: Document) -> None:
 
     Raises:
         ImpossibleValue: what does not fit.
+        PolicyError: a space of the tuning that cannot be read; see `core.space`.
     """
     for rule in RULES:
         for key, wanted, got in rule(model, task, policy):
@@ -73,6 +75,11 @@ def _training(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
         yield "policy.train.period", wanted, train.period
 
 
+def _tuning(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    space.read(policy.train.tune)  # it raises, and says what to do
+    yield from ()
+
+
 def _metrics(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     for name, rule in policy.validate.metrics.items():
         if rule.min is not None and rule.max is not None and rule.min > rule.max:
@@ -91,6 +98,7 @@ RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _shares,
     _split,
     _training,
+    _tuning,
     _metrics,
     _steps,
 )

@@ -69,6 +69,16 @@ def test_package_refuses_weights_of_another_network(records):
         package(request, champion, admission, training, policy=PackagePolicy(), tools=tools)
 
 
+def test_package_builds_the_network_that_a_tuning_found(records):
+    tools, (request, champion, admission, training) = records
+    asked = replace(request, network=Network(family="mlp", options={"hidden": [3]}))
+    found = replace(training, network=request.network)
+    bundle = package(
+        asked, champion, admission, found, policy=PackagePolicy(int8="never"), tools=tools
+    )
+    assert bundle.verdict is Verdict.PASS
+
+
 def test_package_needs_rows_that_were_admitted(records):
     tools, (request, champion, admission, training) = records
     refused = replace(admission, split=None)

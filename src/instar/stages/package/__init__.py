@@ -33,9 +33,8 @@ def package(
     """
     if admission.split is None:
         raise NoRowsToMeasure("validation")
-    module = build(
-        request.network, training.preprocessing.inputs(request.task.outputs), tools.project
-    )
+    network = training.network or request.network
+    module = build(network, training.preprocessing.inputs(request.task.outputs), tools.project)
     put_weights(module, tools.artifacts.read(training.weights))
     taken = tools.taken | {champion.name, str(champion.parent)}
     return seal(

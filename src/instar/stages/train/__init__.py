@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import polars as pl
 import torch
-from torch import nn
 
 from instar import provenance
 from instar.core.data import Snapshot, TaskKind
 from instar.core.errors import PolicyError
-from instar.core.finding import Finding, worst
+from instar.core.finding import worst
 from instar.core.fingerprint import fingerprint
 from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Epoch, ModelVersion, Plan, Request, Training
@@ -20,13 +20,11 @@ from instar.core.tools import Tools
 from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
-from instar.stages.train import course, health, loop, rows, sample
-from instar.stages.train.fits import FITS, Fitting
-from instar.stages.train.loop import Course, Run, State
-from instar.stages.train.methods import ask
-from instar.stages.train.methods.part import Part
-from instar.stages.train.settle import settle
-from instar.stages.train.start import Start, lay
+from instar.stages.train import health, rows, sample
+from instar.stages.train.attempt import Given, end, ready
+from instar.stages.train.loop import State
+from instar.stages.train.start import Start
+from instar.stages.train.tuning import BEST, tune
 
 
 class NothingToTrain(PolicyError):
@@ -65,46 +63,34 @@ def train(
         image=champion.preprocessing.image is not None,
         classes_added=request.task.outputs - champion.task.outputs,
     )
-    route, policy = settle(_route(plan.strategy, case), policy)
-    loss = course.loss(request.task, policy, tools)
+    route = _route(plan.strategy, case)
+    given = Given(request, champion, admission, tools)
     with _threads(policy.threads), metered(tools.clock, tools.rates) as used:
-        start = lay(
-            request, champion, admission, loss=loss, route=route, policy=policy, tools=tools
-        )
-        parts = [ask(name, start.ground, policy, tools.project) for name in route.methods]
-        data = _joined(start, parts)
-        way = course.chart(request.task, loss, route, data, parts, policy, tools.seed)
-        keeper = course.keeper(request, champion, start, route, policy, tools)
-        fitting = Fitting(
-            net=start.net,
-            rows=data,
-            ground=start.ground,
-            course=way,
-            parts=parts,
-            keeper=keeper,
-            tell=lambda epoch: _tell(tools, epoch, way.epochs),
-        )
-        run = FITS[route.fit](fitting)
+        tuned = tune(given, route, policy, plan.strategy) if policy.tune.trials else None
+        attempt = tuned.attempt if tuned and tuned.attempt else ready(given, route, policy)
+        ended = tuned.ended if tuned and tuned.ended else None
+        if ended is None:
+            ended = end(attempt, partial(_tell, tools, attempt.course.epochs))
+        start, run = attempt.start, ended.run
         findings = health.findings(
             run,
-            _loss_on_training_rows(start, run, way),
-            constant=health.constant_loss(loss, start.learn.labels, request.task),
+            ended.learnt,
+            constant=health.constant_loss(attempt.loss, start.learn.labels, request.task),
             auc=policy.auc if request.task.kind is TaskKind.BINARY else None,
         )
-        state, more = _finished(start.net, run, parts)
-        replay, replay_logits = _sampled(champion, start, state, policy, tools)
-    saved = weights.save(state)
+        replay, replay_logits = _sampled(champion, start, ended.state, policy, tools)
+    saved = weights.save(ended.state)
     return Training(
         verdict=worst(findings),
-        findings=(*findings, *more),
+        findings=(*findings, *ended.findings, *([tuned.finding] if tuned else [])),
         weights=tools.artifacts.put(saved),
         preprocessing=start.preprocessing,
         schema=start.schema,
         train=start.train,
         strategy=plan.strategy,
-        recipe=_carried(champion, route),
+        recipe={**_carried(champion, attempt.route), **(tuned.recipe if tuned else {})},
         history=tuple(run.history),
-        changes=weights.compare(start.ground.champion, state),
+        changes=weights.compare(start.ground.champion, ended.state),
         steps=run.steps,
         passes=run.passes,
         replay=replay,
@@ -113,6 +99,8 @@ def train(
         before=fingerprint(tools.artifacts.read(champion.weights)),
         after=fingerprint(saved),
         environment=provenance.environment(tools.project),
+        trials=tuned.trials if tuned else (),
+        network=tuned.network if tuned else None,
     )
 
 
@@ -123,43 +111,9 @@ def _route(name: str, case: Case) -> Route:
     return route(case)
 
 
-def _joined(start: Start, parts: Sequence[Part]) -> rows.Rows:
-    """Put what is learnt and what is replayed below each other, each with its trust."""
-    data, recall = start.learn, max((part.recall for part in parts), default=0.0)
-    for part in parts:
-        data = part.teach(data) if part.teach else data
-    for part in parts:
-        if part.rows is not None:
-            old = (
-                rows.trusting(part.rows, torch.full((len(part.rows),), recall))
-                if recall
-                else part.rows
-            )
-            data = rows.join(data, old)
-    return data
-
-
-def _tell(tools: Tools, epoch: Epoch, epochs: int) -> None:
+def _tell(tools: Tools, epochs: int, epoch: Epoch) -> None:
     note = f"loss {epoch.loss:.4f}, validation {epoch.valid_loss:.4f} ({epoch.metric:.4f})"
     tools.progress("train", epoch.epoch, epochs, note)
-
-
-def _loss_on_training_rows(start: Start, run: Run, way: Course) -> float:
-    """Measure the best epoch on as many training rows as there are validation rows."""
-    count = min(len(start.learn), len(start.ground.valid))
-    some = start.learn.take(torch.linspace(0, len(start.learn) - 1, count).long())
-    start.net.load_state_dict(run.best)
-    loss, _ = loop.judge(start.net, some, way)
-    return loss
-
-
-def _finished(net: nn.Module, run: Run, parts: Sequence[Part]) -> tuple[State, list[Finding]]:
-    state, findings = run.best, []
-    for part in parts:
-        if part.finish and not run.broken:
-            state, finding = part.finish(net, state)
-            findings.append(finding)
-    return state, findings
 
 
 def _sampled(
@@ -180,7 +134,8 @@ def _sampled(
 def _carried(champion: ModelVersion, route: Route) -> Mapping[str, float]:
     """Hand the recipe on; an update is no measure for the next one, a full training is."""
     own = {"lr": route.recipe.lr, "batch": route.recipe.batch, "epochs": route.recipe.epochs}
-    return own if route.start == "anew" else dict(champion.recipe)
+    found = {name: value for name, value in champion.recipe.items() if name.startswith(BEST)}
+    return {**found, **own} if route.start == "anew" else dict(champion.recipe)
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ def _gather(
 
 def _network(request: Request, training: Training, tools: Tools) -> nn.Module:
     inputs = training.preprocessing.inputs(request.task.outputs)
-    module = build(request.network, inputs, tools.project)
+    module = build(training.network or request.network, inputs, tools.project)
     put_weights(module, tools.artifacts.read(training.weights))
     return module.eval()
 

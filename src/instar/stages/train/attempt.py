@@ -1,0 +1,135 @@
+"""One training from its settings to its weights: made ready, run, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from instar.core.finding import Finding
+from instar.core.policy import TrainPolicy
+from instar.core.records import Admission, Epoch, ModelVersion, Request
+from instar.core.tools import Tools
+from instar.models.strategies import Route
+from instar.stages.train import course, loop, rows
+from instar.stages.train.fits import FITS, Fitting
+from instar.stages.train.loop import Course, Keeper, Run, State
+from instar.stages.train.losses import Loss
+from instar.stages.train.methods import ask
+from instar.stages.train.methods.part import Part
+from instar.stages.train.settle import settle
+from instar.stages.train.start import Start, lay
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What every attempt of a training is given, whatever its settings."""
+
+    request: Request
+    champion: ModelVersion
+    admission: Admission
+    tools: Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A training that can begin: `route` and `policy` are settled, `rows` is all it learns from."""
+
+    route: Route
+    policy: TrainPolicy
+    loss: Loss
+    start: Start
+    parts: Sequence[Part]
+    rows: rows.Rows
+    course: Course
+    keeper: Keeper
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Where an attempt came to: `state` are its final weights, `findings` say how they were chosen.
+
+    `learnt` is the loss of the best epoch on training rows.
+    """
+
+    run: Run
+    learnt: float
+    state: State
+    findings: tuple[Finding, ...]
+
+
+def ready(given: Given, route: Route, policy: TrainPolicy) -> Attempt:
+    """Make a training ready; the same inputs, settings and seed make the same one.
+
+    Args:
+        route: As the strategy says.
+        policy: The settings in force, where they are not empty.
+    Raises:
+        UnknownName: the policy names a loss, method, ... that does not exist.
+        InputError: the network cannot be built, or the champion's weights do not fit it.
+    """
+    request, champion, tools = given.request, given.champion, given.tools
+    route, policy = settle(route, policy)
+    loss = course.loss(request.task, policy, tools)
+    start = lay(
+        request, champion, given.admission, loss=loss, route=route, policy=policy, tools=tools
+    )
+    parts = [ask(name, start.ground, policy, tools.project) for name in route.methods]
+    data = _joined(start, parts)
+    way = course.chart(request.task, loss, route, data, parts, policy, tools.seed)
+    keeper = course.keeper(request, champion, start, route, policy, tools)
+    return Attempt(route, policy, loss, start, parts, data, way, keeper)
+
+
+def end(attempt: Attempt, tell: Callable[[Epoch], None]) -> Ended:
+    """Carry an attempt out, from its last checkpoint if it has one.
+
+    Raises:
+        Interrupted: the work is to be left; see `loop.fit`.
+    """
+    start = attempt.start
+    fitting = Fitting(
+        net=start.net,
+        rows=attempt.rows,
+        ground=start.ground,
+        course=attempt.course,
+        parts=attempt.parts,
+        keeper=attempt.keeper,
+        tell=tell,
+    )
+    run = FITS[attempt.route.fit](fitting)
+    learnt = _loss_on_training_rows(start, run, attempt.course)
+    state, findings = _finished(start.net, run, attempt.parts)
+    return Ended(run, learnt, state, tuple(findings))
+
+
+def _joined(start: Start, parts: Sequence[Part]) -> rows.Rows:
+    """Put what is learnt and what is replayed below each other, each with its trust."""
+    data, recall = start.learn, max((part.recall for part in parts), default=0.0)
+    for part in parts:
+        data = part.teach(data) if part.teach else data
+    for part in parts:
+        if part.rows is not None:
+            old = rows.trusting(part.rows, torch.full((len(part.rows),), recall))
+            data = rows.join(data, old)
+    return data
+
+
+def _loss_on_training_rows(start: Start, run: Run, way: Course) -> float:
+    """Measure the best epoch on as many training rows as there are validation rows."""
+    count = min(len(start.learn), len(start.ground.valid))
+    some = start.learn.take(torch.linspace(0, len(start.learn) - 1, count).long())
+    start.net.load_state_dict(run.best)
+    loss, _ = loop.judge(start.net, some, way)
+    return loss
+
+
+def _finished(net: nn.Module, run: Run, parts: Sequence[Part]) -> tuple[State, list[Finding]]:
+    state, findings = run.best, []
+    for part in parts:
+        if part.finish and not run.broken:
+            state, finding = part.finish(net, state)
+            findings.append(finding)
+    return state, findings
