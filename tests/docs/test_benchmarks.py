@@ -14,6 +14,7 @@ def test_list_names_every_benchmark() -> None:
     runnable = [
         f"{file.parent.name}.{file.stem}"
         for file in BENCHMARKS.glob("*/*.py")
-        if "json.dumps" in file.read_text("utf-8")
+        if re.search(r'^if __name__ == "__main__"', file.read_text("utf-8"), re.MULTILINE)
+        and file.stem != "twin"  # what serving.predict is held against
     ]
     assert sorted(named) == sorted(runnable)

@@ -33,7 +33,7 @@ def outcome(update: Update) -> Outcome | None:
     forecast = next((f for f in plan.forecasts if f.strategy == plan.strategy), None)
     if forecast is None:
         return None
-    gain = _gain(validation)  # a tuning's trials cost about the same each
+    gain = _gain(validation)
     others = [_gain(rung.validation) for rung in update.rungs]
     return Outcome(
         update=update.request.update,
@@ -41,7 +41,7 @@ def outcome(update: Update) -> Outcome | None:
         gain=gain,
         forgetting=-_measured(validation, "forgetting"),
         flips=_measured(validation, "flips:fresh"),
-        cpu_s=training.cost.cpu_s / max(1, len(training.trials)),
+        cpu_s=training.cost.cpu_s / max(1, len(training.trials)),  # a tuning's cost about the same
         regret=max(0.0, gain, *others) - gain,
     )
 
