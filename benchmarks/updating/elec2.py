@@ -12,10 +12,12 @@ import argparse
 import math
 import statistics
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
 from benchmarks.updating.line import Line, Result, World, accuracy, finish, flips, table
+from benchmarks.updating.picture import scatter
 from instar.core.data import Task, TaskKind
 from instar.core.policy import PlanPolicy
 from instar.core.records import Network
@@ -99,6 +101,7 @@ def main() -> None:
     parser.add_argument("--shift", type=int, default=0, help="days by which the tenths move")
     parser.add_argument("--tuning", action="store_true", help="leave the test days alone")
     parser.add_argument("--only", nargs="*", default=STRATEGIES)
+    parser.add_argument("--pictures", type=Path, help="folder for cost.svg and flips.svg")
     given = parser.parse_args()
     laid = world(read(given.data), shift=given.shift, tuning=given.tuning)
     everything = pl.concat([laid.old, laid.fresh])
@@ -120,6 +123,12 @@ def main() -> None:
         *((f"flips {t}", partial(_of, flips, t)) for t in ("new", "old")),
     ]
     figures = table(runs, columns, "full retrain")
+    if given.pictures:
+        peers = ("champion", "full retrain", "naive fine-tuning")
+        for file, x in (("cost", "CPU %"), ("flips", "flips new")):
+            title = f"Elec2: accuracy on fresh test days against {x.replace(' new', '')}"
+            drawn = scatter(figures, x, "acc new", title, peers)
+            (given.pictures / f"elec2-{file}.svg").write_text(drawn, "utf-8")
     mean = {n: {k: statistics.fmean(v) for k, v in row.items()} for n, row in figures.items()}
     base, default = mean["full retrain"], mean["planner"]
     goals = {

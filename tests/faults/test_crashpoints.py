@@ -5,9 +5,10 @@ the workspace as it was before the command, a kill at the point, and what a user
 What holds afterwards is said by `invariants`, and what was made is compared with the undisturbed
 run: weights, bundles, champion. A new point in the product is found by the trace itself.
 
-`make test` tries a few points, drawn by a seed; `make faults` every point (of the second update,
-which passes the same ones as the first, and of the points that do not touch the journal when it
-is not a file, every third). INSTAR_FAULTS=all leaves nothing out.
+`make test` tries a few points, drawn by a seed; `make faults` every point at its first and at its
+last pass of a step, and every third pass between (of the second update, which passes the same ones
+as the first, and of the points that do not touch the journal when it is not a file, every third
+altogether). INSTAR_FAULTS=all leaves nothing out.
 """
 
 from __future__ import annotations
@@ -116,11 +117,14 @@ def points(way: Way) -> list[tuple[int, int]]:
     """List the points to try as (step, line), in an order that a seed draws."""
     found = []
     for number, stretch in enumerate(way.stretches):
+        first = {name: line for line, name in reversed([*enumerate(stretch.points, 1)])}
+        last = {name: line for line, name in enumerate(stretch.points, 1)}
         for line, name in enumerate(stretch.points, 1):
             alike = stretch.step.name.startswith("second") or (
                 way.store.name != "sqlite" and not name.startswith(("journal", "ledger", "route"))
             )
-            if not alike or line % THIRD == 0 or os.environ.get("INSTAR_FAULTS") == "all":
+            edge = line in (first[name], last[name]) and not alike
+            if edge or line % THIRD == 0 or os.environ.get("INSTAR_FAULTS") == "all":
                 found.append((number, line))
     random.Random(SEED).shuffle(found)
     return found

@@ -242,7 +242,7 @@ def raced(open_store: Callable[[], Any], journal: SqliteJournal, data: bytes) ->
     return all(found)
 
 
-@pytest.mark.parametrize("rounds", [40, pytest.param(1000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("rounds", [40, pytest.param(250, marks=pytest.mark.thorough)])
 def test_artifact_that_is_put_while_it_is_collected_is_there_when_put_returns(
     tmp_path: Path, rounds: int
 ) -> None:

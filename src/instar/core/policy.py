@@ -148,7 +148,7 @@ class PlanPolicy:
         True, "whether rows like the old ones are still asked about; no: they may be forgotten"
     )
     budget: float = setting(
-        1.5, "sample passes that an update's candidates may use, in full trainings", gt=0
+        2.0, "sample passes that an update's candidates may use, in full trainings", gt=0
     )
     probe_rows: int = setting(20_000, "rows of each side that the probe looks at, at most", ge=50)
 

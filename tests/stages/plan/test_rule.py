@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from instar.core.finding import Interval
@@ -40,9 +42,7 @@ STEADY, FELL, CRASHED = estimate(0.0, 0.01), estimate(0.05, 0.01), estimate(0.30
         (-0.001, None, "keep"),
         (0.010, STEADY, "incremental"),
         (0.010, FELL, "incremental"),
-        (0.045, FELL, "hybrid"),
-        (0.045, STEADY, "incremental"),
-        (0.100, CRASHED, "warm"),
+        (0.100, CRASHED, "incremental"),
     ],
 )
 def test_choose_follows_the_rule(gain, drop, strategy):
@@ -89,3 +89,22 @@ def test_choose_grows_for_new_classes_and_refuses_without_old_rows():
 def test_choose_refuses_a_forced_strategy_without_its_means():
     with pytest.raises(NotPossible, match="old rows"):
         choose(facts(NOTHING), PlanPolicy(strategy="warm"))
+
+
+def test_choose_takes_what_is_worth_most():
+    weighed = {
+        "incremental": Forecast("incremental", 0.04, 0.02, 0.01, 1.0, 1.0, money=0.01),
+        "warm": Forecast("warm", 0.035, 0.005, 0.01, 1.0, 1.0, money=0.05),
+        "full": Forecast("full", 0.09, 0.0, 0.01, 1.0, 1.0, money=0.2),
+    }
+    probe = Probe(estimate(0.04, 0.002), forgetting=0.02, flips=0.02)
+
+    def chosen(policy=PlanPolicy(), **changes):  # noqa: B008  # frozen
+        forecast = {n: dataclasses.replace(f, **changes.get(n, {})) for n, f in weighed.items()}
+        return choose(Facts("", ALL, probe, FELL, forecast, 1000), policy).strategy
+
+    assert chosen() == "warm"  # it forgets less
+    assert chosen(warm={"money": 5.0}) == "incremental"  # it has become too dear
+    assert chosen(warm={"flips": 0.4}) == "incremental"  # flips have their price
+    assert chosen(PlanPolicy(strategies=("keep", "full"))) == "full"
+    assert chosen(PlanPolicy(value_per_point=0.001)) == "keep"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 
 import torch
 
 from instar.core.errors import InputError
-from instar.core.finding import Finding, Verdict, worst
+from instar.core.finding import worst
 from instar.core.policy import PlanPolicy
 from instar.core.records import (
     Admission,
@@ -18,11 +17,9 @@ from instar.core.records import (
     Past,
     Plan,
     Request,
-    Rung,
     Rungs,
 )
 from instar.core.tools import Tools
-from instar.core.update import next_rung
 from instar.models import analyse
 from instar.models.strategies import Case
 from instar.models.surgery import NoHead
@@ -30,7 +27,7 @@ from instar.stages.plan import evidence as gathering
 from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.findings import findings
 from instar.stages.plan.forecast import forecasts
-from instar.stages.plan.ladder import ladder
+from instar.stages.plan.ladder import climbed, ladder
 from instar.stages.plan.means import Means, means
 from instar.stages.plan.past import corrected
 from instar.stages.plan.probe import Probe, probe
@@ -64,7 +61,7 @@ def plan(
         InputError: the champion's network cannot be built and is not about to change.
     """
     if rungs:
-        return _climbed(rungs[-1])
+        return climbed(rungs)
     changed = _changed(request, champion)
     with _one_thread():
         tools.progress("plan", 0, 3, "reading rows")
@@ -93,32 +90,6 @@ def plan(
         layers=layers,
         then={} if changed else ladder(choice.strategy, there, by_name, policy),
     )
-
-
-def _climbed(rung: Rung) -> Plan:
-    """Take the next rung: all that was measured still stands."""
-    last = rung.plan
-    refusal, strategy = next_rung(last, rung.validation) or (None, last.strategy)
-    said = refusal.message if refusal else "refused"
-    code = refusal.code if refusal else ""
-    reason = f"{code} refused the candidate of {last.strategy}: {said}"
-    worth = Finding("worth", Verdict.PASS, f"{strategy}: {reason}")
-    tried = (*last.tried, last.strategy)
-    return replace(
-        last,
-        verdict=Verdict.PASS,
-        findings=(worth, *(f for f in last.findings if f.code != "worth")),
-        strategy=strategy,
-        reason=reason,
-        then=_left(last.then, strategy),
-        tried=tried,
-    )
-
-
-def _left(then: Mapping[str, tuple[str, ...]], taken: str) -> dict[str, tuple[str, ...]]:
-    """Take a strategy, and what came before it, out of the ladder."""
-    left = {gate: tuple(n for n in names if n != taken) for gate, names in then.items()}
-    return {gate: names for gate, names in left.items() if names}
 
 
 def _case(champion: ModelVersion, admission: Admission, there: Means) -> Case:

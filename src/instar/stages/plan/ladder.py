@@ -7,10 +7,24 @@ all rows, one that learnt too little by a full training: each once, as long as t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from instar.core.errors import IntegrityError
+from instar.core.finding import Finding, Verdict
 from instar.core.policy import PlanPolicy
-from instar.core.records import Forecast
+from instar.core.records import Forecast, Plan, Rungs
+from instar.core.update import next_rung
 from instar.stages.plan.means import Means
+
+
+class NoRung(IntegrityError):
+    """Refuse to climb where the record of the last plan names nothing that follows."""
+
+    code = "integrity.no_rung"
+
+    def __init__(self, strategy: str) -> None:
+        super().__init__("a strategy that follows", f"none after {strategy}", "instar audit verify")
+
 
 REMEDIES: Mapping[str, tuple[str, ...]] = {
     "flips": ("incremental-stable", "warm"),
@@ -45,6 +59,65 @@ def ladder(
         if fits := _within(left, new, forecasts):
             then[gate] = fits
     return then
+
+
+def climbed(rungs: Rungs) -> Plan:
+    """Take the next rung: all that was measured before the first still stands.
+
+    What was tried is told with its price.
+    """
+    last = rungs[-1].plan
+    step = next_rung(last, rungs[-1].validation)
+    if step is None:
+        raise NoRung(last.strategy)
+    refusal, strategy = step
+    tried = (*last.tried, last.strategy)
+    reason = f"{refusal.code} refused the candidate of {last.strategy}: {refusal.message}"
+    worth = Finding("worth", Verdict.PASS, f"{strategy}: {reason}")
+    stands = [f for f in last.findings if f.code not in ("worth", "tried")]
+    return replace(
+        last,
+        verdict=Verdict.PASS,
+        findings=(worth, _told(rungs), *stands),
+        strategy=strategy,
+        reason=reason,
+        then=_left(last.then, strategy),
+        tried=tried,
+    )
+
+
+def _told(rungs: Rungs) -> Finding:
+    """Say what was tried before, what it gained, flipped and cost, and what refused it."""
+    rows = []
+    for rung in rungs:
+        found = rung.validation.findings
+        refused = [f.code for f in found if f.enforced and f.verdict is Verdict.FAIL]
+        gain, flips = (_measured(found, code) for code in ("metrics:", "flips:fresh"))
+        cpu_s = round(rung.training.cost.cpu_s, 2)
+        rows.append([rung.plan.strategy, gain, flips, cpu_s, ", ".join(refused)])
+    return Finding(
+        "tried",
+        Verdict.PASS,
+        "; ".join(f"{row[0]}: {row[3]:.1f} CPU s, refused by {row[4]}" for row in rows),
+        measured=float(len(rows)),
+        unit="candidates",
+        enforced=False,
+        picture={
+            "kind": "table",
+            "columns": ["strategy", "gain", "flips", "CPU s", "refused by"],
+            "rows": rows,
+        },
+    )
+
+
+def _measured(findings: Sequence[Finding], code: str) -> float | None:
+    return next((f.measured for f in findings if f.code.startswith(code)), None)
+
+
+def _left(then: Mapping[str, tuple[str, ...]], taken: str) -> dict[str, tuple[str, ...]]:
+    """Take a strategy out of the ladder."""
+    left = {gate: tuple(n for n in names if n != taken) for gate, names in then.items()}
+    return {gate: names for gate, names in left.items() if names}
 
 
 def _within(
