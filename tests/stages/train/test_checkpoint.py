@@ -88,3 +88,15 @@ def test_damaged_checkpoint_gives_way_to_the_one_before(tmp_path):
     found, damaged = checkpoint.load(SafeDir(tmp_path), "key")
     assert found.plain == {"epoch": 4}
     assert damaged == [NAME]
+
+
+def test_checkpoint_after_a_damaged_one_leaves_the_sound_one_before_it(tmp_path):
+    checkpoint.save(SafeDir(tmp_path), POINT)
+    checkpoint.save(SafeDir(tmp_path), Checkpoint("key", POINT.tensors, {"epoch": 5}))
+    (tmp_path / NAME).chmod(0o644)
+    (tmp_path / NAME).write_bytes(b"torn")
+    assert load(tmp_path).plain == {"epoch": 4}
+    checkpoint.save(SafeDir(tmp_path), Checkpoint("key", POINT.tensors, {"epoch": 6}))
+    (tmp_path / NAME).chmod(0o644)
+    (tmp_path / NAME).write_bytes(b"torn again")
+    assert load(tmp_path).plain == {"epoch": 4}

@@ -76,6 +76,8 @@ def save(folder: Folder, checkpoint: Checkpoint) -> None:
 def load(folder: Folder, key: str) -> tuple[Checkpoint | None, list[str]]:
     """Read the newest sound checkpoint of the training `key`, and name those that are damaged.
 
+    Damaged ones are removed, so that the next one does not push the sound one out.
+
     None where there is none, where it belongs to another training, or where the disk has
     damaged both: starting again gives the same weights, only later.
     """
@@ -86,6 +88,7 @@ def load(folder: Folder, key: str) -> tuple[Checkpoint | None, list[str]]:
             continue
         data = _read(folder, name)
         if data is None:
+            folder.remove(name)
             damaged.append(name)
             continue
         (length,) = struct.unpack("<Q", data[:8])
