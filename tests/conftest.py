@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
@@ -34,6 +36,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _few_threads() -> None:
     """Leave the other cores to the other workers."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> Iterator[None]:
+    """Fork `python -m instar...` from a process that has imported everything already.
+
+    Most of what a command costs here is `import torch`. Commands that are started by another name
+    (the console script of the demo and of the README) are processes of their own.
+    """
+    from tests.faults import warm
+
+    with warm.server() as popen, mock.patch.object(subprocess, "Popen", popen):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,7 @@ def test_inputs_of_a_stage_are_the_digests_of_the_entries_before_it(updated: Pat
         "plan": {"request", "champion", "admission", "past", "rungs"},
         "training": {"request", "champion", "admission", "plan"},
         "bundle": {"request", "champion", "admission", "training"},
-        "validation": {"request", "champion", "admission", "training", "bundle"},
+        "validation": {"request", "champion", "admission", "plan", "training", "bundle"},
     }
     for kind, names in needs.items():
         work = found[kind].work

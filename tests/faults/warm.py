@@ -130,7 +130,8 @@ def popen(place: str) -> type[subprocess.Popen[Any]]:
         def _execute_child(self, *given: Any) -> None:
             how = takes.bind(self, *given).arguments
             words = [str(word) for word in how["args"]] if not how["shell"] else []
-            if words[:2] != [sys.executable, "-m"] or not words[2].startswith("instar"):
+            ours = words[:2] == [sys.executable, "-m"] and words[2].startswith("instar")
+            if not ours or how["preexec_fn"] is not None:
                 super()._execute_child(*given)
                 return
             order = {

@@ -12,10 +12,10 @@ CHAMPION = {"lr": 1e-3, "batch": 64, "epochs": 12}
 @pytest.mark.parametrize(
     ("fresh", "old"), [(61, 12_096), (3_072, 12_096), (20_000, 100_000), (5_000, 400)]
 )
-def test_incremental_stays_under_a_fifth_of_a_retrain(fresh, old):
+def test_incremental_stays_under_a_quarter_of_a_retrain(fresh, old):
     recipe = recipes.incremental(CHAMPION, fresh, old)
     retrain = recipes.full(CHAMPION, fresh + old).passes(fresh + old)
-    assert recipe.epochs == 1 or recipe.passes(fresh) <= 0.2 * retrain
+    assert recipe.epochs == 1 or recipe.passes(fresh) <= 0.25 * retrain
 
 
 def test_incremental_batch_and_rate_follow_the_rows():

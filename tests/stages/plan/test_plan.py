@@ -57,13 +57,13 @@ def test_plan_keeps_the_champion_where_nothing_changed(line):
 def test_plan_updates_after_drift_with_reason_and_forecasts(line, seed):
     record = run(line(turn=0.8, seed=seed))
     assert record.verdict is Verdict.PASS
-    assert record.strategy in ("incremental", "hybrid")
+    assert record.strategy in ("incremental", "hybrid", "warm")
     assert "points" in record.reason
     by_name = {f.strategy: f for f in record.forecasts}
     assert set(by_name) == set(STRATEGIES) - {"adapt-stats", "adapter"}
     assert by_name["incremental"].gain > 0.02
     assert by_name["incremental"].cpu_s > 0
-    assert by_name["incremental"].passes < 0.21 * by_name["full"].passes
+    assert by_name["incremental"].passes < 0.25 * by_name["full"].passes
     assert by_name["keep"].cpu_s == by_name["keep"].gain == 0
     assert codes(record)["probe"].interval.low > 0
     assert codes(record)["drop"].verdict is Verdict.FAIL
@@ -155,7 +155,7 @@ def test_plan_without_a_head_cannot_probe_and_says_so(line):
 @pytest.mark.parametrize("name", ["digits_line", "diabetes_line"])
 def test_plan_works_for_other_tasks(request, name):
     record = run(request.getfixturevalue(name))
-    assert record.strategy in ("keep", "incremental", "hybrid")
+    assert record.strategy in ("keep", "incremental", "hybrid", "warm")
     assert {"probe", "drop", "worth"} <= set(codes(record))
 
 

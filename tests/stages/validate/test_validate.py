@@ -19,6 +19,7 @@ from instar.core.records import (
     Admission,
     ModelVersion,
     Network,
+    Plan,
     Request,
     Training,
     Validation,
@@ -138,7 +139,8 @@ def world(tmp_path_factory, law) -> World:
         1,
     )
     candidate = package(request, champion, admission, training, policy=policy, tools=tools)
-    return World(tools, (request, champion, admission, training, candidate))
+    plan = Plan(Verdict.PASS, (), "full", "", ())
+    return World(tools, (request, champion, admission, plan, training, candidate))
 
 
 def test_validate_passes_a_better_candidate_gate_by_gate(world):
@@ -188,11 +190,11 @@ def test_validate_turns_a_gate_that_cannot_measure_into_an_error(world, monkeypa
 
 
 def test_validate_stops_at_a_candidate_without_answers(world):
-    request, champion, admission, training, candidate = world.inputs
+    request, champion, admission, plan, training, candidate = world.inputs
     manifest = tiny_bundle(world.tools.artifacts, nan_above=0.0)
     silent = replace(candidate, manifest=manifest)
     found = validate(
-        request, champion, admission, training, silent, policy=POLICY, tools=world.tools
+        request, champion, admission, plan, training, silent, policy=POLICY, tools=world.tools
     )
     assert found.verdict is Verdict.FAIL
     assert [finding.code for finding in found.findings] == ["answers"]
@@ -201,17 +203,35 @@ def test_validate_stops_at_a_candidate_without_answers(world):
 
 
 def test_validate_refuses_a_bundle_that_is_not_what_was_sealed(world):
-    request, champion, admission, training, candidate = world.inputs
+    request, champion, admission, plan, training, candidate = world.inputs
     other = replace(candidate, manifest=world.tools.artifacts.put(b"{}"))
     with pytest.raises(IntegrityError):
-        validate(request, champion, admission, training, other, policy=POLICY, tools=world.tools)
+        validate(
+            request, champion, admission, plan, training, other, policy=POLICY, tools=world.tools
+        )
     empty = replace(candidate, manifest=world.tools.artifacts.put(b""))
     with pytest.raises(BrokenBundle):
-        validate(request, champion, admission, training, empty, policy=POLICY, tools=world.tools)
+        validate(
+            request, champion, admission, plan, training, empty, policy=POLICY, tools=world.tools
+        )
 
 
 def test_validate_needs_rows_that_were_admitted(world):
-    request, champion, admission, training, candidate = world.inputs
+    request, champion, admission, plan, training, candidate = world.inputs
     refused = replace(admission, split=None)
     with pytest.raises(NoTestRows):
-        validate(request, champion, refused, training, candidate, policy=POLICY, tools=world.tools)
+        validate(
+            request, champion, refused, plan, training, candidate, policy=POLICY, tools=world.tools
+        )
+
+
+def test_validate_is_stricter_with_a_candidate_that_comes_after_refused_ones(world):
+    request, champion, admission, plan, training, candidate = world.inputs
+    given = (training, candidate)
+    first = validate(request, champion, admission, plan, *given, policy=POLICY, tools=world.tools)
+    third = replace(plan, tried=("incremental", "warm"))
+    again = validate(request, champion, admission, third, *given, policy=POLICY, tools=world.tools)
+    (wide, narrow) = (found.intervals["candidate"] for found in (again, first))
+    assert wide.level == pytest.approx(1 - (1 - narrow.level) / 3)
+    assert wide.low < narrow.low
+    assert wide.high > narrow.high

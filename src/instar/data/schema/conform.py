@@ -14,6 +14,7 @@ from instar.data.schema.errors import (
     NoLabels,
     NoRows,
     OneClass,
+    ThirdLabel,
     UnknownCategory,
     UnknownLabel,
     WrongType,
@@ -168,7 +169,10 @@ def _check_labels(labels: pl.Series, task: Task, new_classes: str) -> None:
         raise NoLabels(labels.name)
     if task.kind is TaskKind.REGRESSION:
         return
-    if new_classes == "refuse" or task.kind is TaskKind.BINARY:
+    if task.kind is TaskKind.BINARY:
+        admitted = new_classes == "admit"
+        _refuse_unknown(labels, task.classes, ThirdLabel if admitted else UnknownLabel)
+    elif new_classes == "refuse":
         _refuse_unknown(labels, task.classes, UnknownLabel)
     if found.n_unique() == 1:
         raise OneClass(labels.name, found[0])

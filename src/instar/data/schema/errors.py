@@ -87,14 +87,22 @@ class UnknownLabel(InputError):
 
     code = "input.unknown_label"
 
+    todo = "correct it, or set admit.new_classes to admit"
+
     def __init__(self, column: str, value: str, count: int, row: int, known: Iterable[str]) -> None:
         known = list(known)
         shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
         super().__init__(
             f"a label out of {shown} in column {column!r}",
             f"{value!r} in {count} rows, first in row {row}",
-            "correct it, or set admit.new_classes to admit",
+            self.todo,
         )
+
+
+class ThirdLabel(UnknownLabel):
+    """Refuse a third label where the task has two classes and the network one output."""
+
+    todo = "correct it; a binary task cannot take a new class"
 
 
 class NoLabels(InputError):
