@@ -121,7 +121,7 @@ def run(module: str, *words: str) -> int:
 
 def popen(place: str) -> type[subprocess.Popen[Any]]:
     """Make a Popen whose `python -m instar...` is forked from the warm process."""
-    real = subprocess.Popen
+    real = getattr(subprocess.Popen, "real", subprocess.Popen)  # not one that forks already
     takes = inspect.signature(real._execute_child)  # type: ignore[attr-defined]
 
     class Forked(real):  # type: ignore[misc, valid-type]
@@ -177,6 +177,7 @@ def popen(place: str) -> type[subprocess.Popen[Any]]:
                     raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
             return self.returncode
 
+    Forked.real = real
     return Forked
 
 

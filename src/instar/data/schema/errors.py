@@ -102,6 +102,7 @@ class UnknownLabel(InputError):
 class ThirdLabel(UnknownLabel):
     """Refuse a third label where the task has two classes and the network one output."""
 
+    code = "input.third_label"
     todo = "correct it; a binary task cannot take a new class"
 
 
