@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import ipaddress
 import os
 import subprocess
@@ -47,7 +49,9 @@ def _warm() -> Iterator[None]:
     """
     from tests.faults import warm
 
-    with warm.server() as popen, mock.patch.object(subprocess, "Popen", popen):
+    with contextlib.ExitStack() as stack:
+        place = functools.cache(lambda: stack.enter_context(warm.started()))
+        stack.enter_context(mock.patch.object(subprocess, "Popen", warm.popen(place)))
         yield
 
 

@@ -28,7 +28,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class Server:
             os.environ.update(order["env"])
             tempfile.tempdir = None
             random.seed()
-            subprocess.Popen = popen(self.place)  # type: ignore[misc]
+            subprocess.Popen = popen(lambda: self.place)  # type: ignore[misc]
             sys.stdin, sys.stdout, sys.stderr = (
                 os.fdopen(number, mode, encoding="utf-8", closefd=False)
                 for number, mode in ((0, "r"), (1, "w"), (2, "w"))
@@ -119,8 +119,12 @@ def run(module: str, *words: str) -> int:
     return 0
 
 
-def popen(place: str) -> type[subprocess.Popen[Any]]:
-    """Make a Popen whose `python -m instar...` is forked from the warm process."""
+def popen(place: Callable[[], str]) -> type[subprocess.Popen[Any]]:
+    """Make a Popen whose `python -m instar...` is forked from the warm process at a place.
+
+    Args:
+        place: Called when there is something to fork, not before.
+    """
     real = getattr(subprocess.Popen, "real", subprocess.Popen)  # not one that forks already
     takes = inspect.signature(real._execute_child)  # type: ignore[attr-defined]
 
@@ -144,7 +148,7 @@ def popen(place: str) -> type[subprocess.Popen[Any]]:
             handles = [how[name] if how[name] != -1 else own for name, own in pairs]
             data = json.dumps(order).encode()
             self._line = socket.socket(socket.AF_UNIX)
-            self._line.connect(place)
+            self._line.connect(place())
             first = _SIZE.pack(len(data))
             socket.send_fds(self._line, [first], handles)
             self._line.sendall(data)
@@ -184,6 +188,13 @@ def popen(place: str) -> type[subprocess.Popen[Any]]:
 @contextlib.contextmanager
 def server() -> Iterator[type[subprocess.Popen[Any]]]:
     """Start a warm server for the while; yield the Popen that forks from it."""
+    with started() as place:
+        yield popen(lambda: place)
+
+
+@contextlib.contextmanager
+def started() -> Iterator[str]:
+    """Start a warm server for the while; yield its socket."""
     with tempfile.TemporaryDirectory(prefix="warm-") as folder:
         place = f"{folder}/socket"
         process = subprocess.Popen(
@@ -196,7 +207,7 @@ def server() -> Iterator[type[subprocess.Popen[Any]]]:
         assert process.stdout
         try:
             assert process.stdout.readline() == b"warm\n"
-            yield popen(place)
+            yield place
         finally:
             process.stdin.close()
             process.stdout.close()
