@@ -194,7 +194,7 @@ MUTATIONS = (
         "ledger/files.py",
         "    except BaseException:\n        discard(at, name)\n        raise\n    return name\n",
         "    except BaseException:\n        raise\n    return name\n",
-        STORE,
+        "tests/faults/test_disk_errors.py",
     ),
     of("being alone", "ledger/safedir.py", "fcntl.flock(handle, fcntl.LOCK_EX)", "pass", FOLDER),
     of(
