@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -229,3 +230,22 @@ def test_promotions_by_many_processes_promote_once(path: Path) -> None:
     assert [process.communicate(timeout=60)[0].strip() for process in running] == ["2"] * 3
     assert len(journal.entries()) == 2
     journal.close()
+
+
+def test_append_holds_the_write_lock_before_it_reads_the_last_entry(path: Path) -> None:
+    """The date is asked for between the two: nobody else can begin to write then."""
+    tried: list[str] = []
+
+    def clock() -> float:
+        with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+                tried.append("free")
+            except sqlite3.OperationalError as error:
+                tried.append(str(error))
+        return 1.8e9
+
+    with contextlib.closing(SqliteJournal(path, clock=clock)) as journal:
+        note(journal)
+    assert tried
+    assert set(tried) == {"database is locked"}
