@@ -124,8 +124,8 @@ def main() -> None:
                 runs.setdefault(name, []).append(run)
         print(title)
         columns = [
-            *((f"acc {t}", partial(_of, accuracy, t)) for t in ("new", "old")),
-            ("flips old", partial(_of, flips, "old")),
+            *((f"acc {t}", partial(accuracy, t)) for t in ("new", "old")),
+            ("flips old", partial(flips, "old")),
         ]
         made = table(runs, columns, "full retrain")
         mean = {n: {k: statistics.fmean(v) for k, v in row.items()} for n, row in made.items()}
@@ -134,10 +134,6 @@ def main() -> None:
         goals[f"{short}_old_at_least_retrain_less_1.8"] = ours["acc old"] >= base["acc old"] - 1.8
         figures |= {f"{title}: {name}": row for name, row in made.items()}
     finish(figures, **goals)
-
-
-def _of(measure: object, test: str, line: Line, result: Result) -> float:
-    return measure(line, result, test)  # type: ignore[operator,no-any-return]
 
 
 if __name__ == "__main__":

@@ -119,8 +119,8 @@ def main() -> None:
         for name, result in results.items():
             runs.setdefault(name, []).append((line, result))
     columns = [
-        *((f"acc {t}", partial(_of, accuracy, t)) for t in laid.tests),
-        *((f"flips {t}", partial(_of, flips, t)) for t in ("new", "old")),
+        *((f"acc {t}", partial(accuracy, t)) for t in laid.tests),
+        *((f"flips {t}", partial(flips, t)) for t in ("new", "old")),
     ]
     figures = table(runs, columns, "full retrain")
     if given.pictures:
@@ -143,10 +143,6 @@ def main() -> None:
             stable["flips new"] <= 0.3 * base["flips new"]
         )
     finish(figures, **goals)
-
-
-def _of(measure: object, test: str, line: Line, result: Result) -> float:
-    return measure(line, result, test)  # type: ignore[operator,no-any-return]
 
 
 if __name__ == "__main__":

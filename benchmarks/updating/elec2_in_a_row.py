@@ -48,14 +48,12 @@ def main() -> None:
     runs: dict[str, list[Chain]] = {}
     for seed in range(given.seeds):
         line = Line(laid, seed)
-        net = line.net
         for name in ("keep", "head", "incremental", "incremental-blind", "recent"):
             made = chain(line, windows, name, _accuracy)
             runs.setdefault(name, []).append(made)
         made = chain(line, windows, "auto", _accuracy, plan_policy=PlanPolicy(old_served=False))
         runs.setdefault("planner", []).append(made)
         runs.setdefault("naive fine-tuning", []).append(fine_tuned(line, windows, _accuracy))
-        line.net = net
         runs.setdefault("full retrain", []).append(retrained(line, windows, _accuracy))
     figures = chains(runs, "next window", "full retrain")
     ours = {k: statistics.fmean(v) for k, v in figures["planner"].items()}

@@ -78,12 +78,10 @@ def main() -> None:
     runs: dict[str, list[Chain]] = {}
     for seed in range(given.seeds):
         line = Line(laid, seed)
-        net = line.net
         for name in ("auto", *FIXED):
             made = chain(line, windows, name, _auroc, train_policy=policy)
             runs.setdefault("planner" if name == "auto" else name, []).append(made)
         runs.setdefault("naive fine-tuning", []).append(fine_tuned(line, windows, _auroc))
-        line.net = net
         runs.setdefault("full retrain", []).append(retrained(line, windows, _auroc))
     figures = chains(runs, "AUROC", "full retrain")
     best = max(statistics.fmean(figures[name]["AUROC"]) for name in FIXED)

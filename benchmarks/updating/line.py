@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from instar.core.data import InputSpec, Preprocessing, Schema, Snapshot, Split, Task, TaskKind
+from instar.core.data import Preprocessing, Schema, Snapshot, Split, Task, TaskKind
 from instar.core.finding import Verdict
 from instar.core.policy import DataSettings, PlanPolicy, TrainPolicy
 from instar.core.records import (
@@ -68,7 +68,6 @@ class World:
     batch: int = 64
     epochs: int = 12
     weight_decay: float = 1e-4
-    build: Callable[[InputSpec], nn.Module] | None = None
 
 
 @dataclass
@@ -84,12 +83,12 @@ class Result:
 class Line:
     """One seed of a world: its champion, and whatever is made from it."""
 
-    def __init__(self, world: World, seed: int, champion: nn.Module | None = None) -> None:
+    def __init__(self, world: World, seed: int) -> None:
         self.world, self.seed = world, seed
         self.tools: Tools = fake_tools(Path(tempfile.mkdtemp(prefix="instar-bench-")), seed=seed)
         self.schema: Schema = infer_schema(world.old, world.task, world.settings)
         self.how: Preprocessing = prepare.fit(world.old, self.schema, world.settings)
-        self.net = champion or self.retrain(world.old, seed)[0]
+        self.net = self.retrain(world.old, seed)[0]
         self.champion = self.version(self.net, world.old)
         self.before = self.answers(self.net)
 
@@ -154,7 +153,6 @@ class Line:
         champion: ModelVersion | None = None,
         fresh: pl.DataFrame | None = None,
         valid: pl.DataFrame | None = None,
-        task: Task | None = None,
     ) -> tuple[Plan, Training | None, float]:
         """Plan and train as the product does; the CPU seconds are those of both."""
         champion = champion or self.champion
@@ -165,7 +163,7 @@ class Line:
         )
         scratch = Path(tempfile.mkdtemp(dir=self.tools.scratch))
         tools = replace(self.tools, scratch=scratch)
-        request = replace(self.request(champion, rows), task=task or self.world.task)
+        request = self.request(champion, rows)
         began = time.process_time()
         policy = replace(plan_policy or PlanPolicy(), strategy=strategy)
         made = plan(request, champion, admission, (), (), policy=policy, tools=tools)
@@ -182,11 +180,15 @@ class Line:
         net = self.network(trained.weights)
         return Result(self.answers(net), cpu_s, trained.passes, made.strategy)
 
-    def network(self, digest: str, task: Task | None = None) -> nn.Module:
-        inputs = self.how.inputs((task or self.world.task).outputs)
-        net = build.build(self.world.network, inputs, self.tools.project)
+    def network(self, digest: str) -> nn.Module:
+        net = self.empty()
         weights.load(net, self.tools.artifacts.read(digest))
         return net.eval()
+
+    def empty(self) -> nn.Module:
+        """Build the network, its weights new."""
+        inputs = self.how.inputs(self.world.task.outputs)
+        return build.build(self.world.network, inputs, self.tools.project)
 
     def answers(self, net: nn.Module) -> dict[str, NDArray[np.float32]]:
         return {name: self.answer(net, frame) for name, frame in self.world.tests.items()}
@@ -199,15 +201,18 @@ class Line:
     def retrain(self, frame: pl.DataFrame, seed: int) -> tuple[nn.Module, float, float]:
         """Train from new weights, by hand: what most teams do."""
         torch.manual_seed(seed)
-        inputs = self.how.inputs(self.world.task.outputs)
-        net = build.build(self.world.network, inputs, self.tools.project)
-        return self.fit(net, frame, self.world.lr, self.world.epochs, seed)
+        return self.fit(self.empty(), frame, self.world.lr, self.world.epochs, seed)
 
-    def fine_tune(self, frame: pl.DataFrame, seed: int) -> tuple[nn.Module, float, float]:
-        """Go on from the champion on fresh rows alone, by hand: the other thing teams do."""
-        inputs = self.how.inputs(self.world.task.outputs)
-        net = build.build(self.world.network, inputs, self.tools.project)
-        net.load_state_dict(self.net.state_dict())
+    def fine_tune(
+        self, frame: pl.DataFrame, seed: int, before: nn.Module | None = None
+    ) -> tuple[nn.Module, float, float]:
+        """Go on from a version on fresh rows alone, by hand: the other thing teams do.
+
+        Args:
+            before: The champion where it is None.
+        """
+        net = self.empty()
+        net.load_state_dict((before or self.net).state_dict())
         return self.fit(net, frame, self.world.lr / 2, -(-2 * self.world.epochs // 3), seed)
 
     def fit(
@@ -245,18 +250,32 @@ def _loss(out: torch.Tensor, labels: torch.Tensor, kind: TaskKind) -> torch.Tens
     return functional.cross_entropy(out, labels.long())
 
 
+Score = Callable[[NDArray[np.float32], NDArray[np.int64]], float]
+
+
 @dataclass
 class Chain:
     """What a row of updates came to: scores on the window after each, and the cost of all."""
 
-    scores: list[float]
-    strategies: list[str]
+    line: Line
+    score: Score
+    scores: list[float] = field(default_factory=list)
+    flips: list[float] = field(default_factory=list)
+    strategies: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
     passes: float = 0.0
-    flips: list[float] = field(default_factory=list)
 
-
-Score = Callable[[NDArray[np.float32], NDArray[np.int64]], float]
+    def add(
+        self, before: nn.Module, now: nn.Module, after: pl.DataFrame, cpu_s: float, passes: float
+    ) -> None:
+        """Score a version, and the one before it, on the window after."""
+        labels = prepare.labels(after, self.line.world.task).astype(np.int64)
+        was, answers = (self.line.answer(net, after) for net in (before, now))
+        lost = (was.argmax(1) == labels) & (answers.argmax(1) != labels)
+        self.flips.append(100 * float(lost.mean()))
+        self.scores.append(100 * self.score(answers, labels))
+        self.cpu_s += cpu_s
+        self.passes += passes
 
 
 def chain(
@@ -266,7 +285,7 @@ def chain(
 
     A sixth of each window is for validation. `keep` and `auto` behave as in the product.
     """
-    champion, net, made = line.champion, line.net, Chain([], [])
+    champion, net, made = line.champion, line.net, Chain(line, score)
     for fresh, after in pairwise(windows):
         valid = fresh.gather_every(6)
         rest = fresh.with_row_index("_").filter(pl.col("_") % 6 != 0).drop("_")
@@ -277,8 +296,7 @@ def chain(
             valid=valid,
             **how,  # type: ignore[arg-type]
         )
-        labels = prepare.labels(after, line.world.task).astype(np.int64)
-        before = line.answer(net, after)
+        before = net
         if trained is not None:
             net = line.network(trained.weights)
             champion = replace(
@@ -290,45 +308,29 @@ def chain(
                 recipe=trained.recipe,
                 holdout=(line.take(valid, "holdout"),),
             )
-            made.passes += trained.passes
-        now = line.answer(net, after)
-        lost = (before.argmax(1) == labels) & (now.argmax(1) != labels)
-        made.flips.append(100 * float(lost.mean()))
-        made.scores.append(100 * score(now, labels))
+        made.add(before, net, after, cpu_s, trained.passes if trained else 0.0)
         made.strategies.append(plan_made.strategy)
-        made.cpu_s += cpu_s
     return made
 
 
 def retrained(line: Line, windows: Sequence[pl.DataFrame], score: Score) -> Chain:
     """Retrain from scratch on everything seen so far, at each window: what most teams do."""
-    made, seen, net = Chain([], []), [line.world.old], line.net
+    made, seen, net = Chain(line, score), [line.world.old], line.net
     for number, (fresh, after) in enumerate(pairwise(windows)):
         seen.append(fresh)
-        labels = prepare.labels(after, line.world.task).astype(np.int64)
-        before = line.answer(net, after)
-        net, cpu_s, passes = line.retrain(pl.concat(seen), line.seed + 100 + number)
-        now = line.answer(net, after)
-        lost = (before.argmax(1) == labels) & (now.argmax(1) != labels)
-        made.flips.append(100 * float(lost.mean()))
-        made.scores.append(100 * score(now, labels))
-        made.cpu_s, made.passes = made.cpu_s + cpu_s, made.passes + passes
+        before = net
+        net, *cost = line.retrain(pl.concat(seen), line.seed + 100 + number)
+        made.add(before, net, after, *cost)
     return made
 
 
 def fine_tuned(line: Line, windows: Sequence[pl.DataFrame], score: Score) -> Chain:
     """Go on from the last version on the fresh window alone: the other thing teams do."""
-    made, net = Chain([], []), line.net
+    made, net = Chain(line, score), line.net
     for number, (fresh, after) in enumerate(pairwise(windows)):
-        labels = prepare.labels(after, line.world.task).astype(np.int64)
-        before = line.answer(net, after)
-        line.net = net
-        net, cpu_s, passes = line.fine_tune(fresh, line.seed + number)
-        now = line.answer(net, after)
-        lost = (before.argmax(1) == labels) & (now.argmax(1) != labels)
-        made.flips.append(100 * float(lost.mean()))
-        made.scores.append(100 * score(now, labels))
-        made.cpu_s, made.passes = made.cpu_s + cpu_s, made.passes + passes
+        before = net
+        net, *cost = line.fine_tune(fresh, line.seed + number, before)
+        made.add(before, net, after, *cost)
     return made
 
 
@@ -357,12 +359,12 @@ def chains(
     return figures
 
 
-def accuracy(line: Line, result: Result, test: str) -> float:
+def accuracy(test: str, line: Line, result: Result) -> float:
     """Share of right answers, in per cent."""
     return 100 * float((result.scores[test].argmax(1) == line.labels(test)).mean())
 
 
-def flips(line: Line, result: Result, test: str) -> float:
+def flips(test: str, line: Line, result: Result) -> float:
     """Share of rows that the champion had right and the successor has wrong, in per cent."""
     labels = line.labels(test)
     before = line.before[test].argmax(1) == labels

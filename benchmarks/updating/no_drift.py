@@ -41,14 +41,10 @@ def main() -> None:
         }
         for name, result in results.items():
             runs.setdefault(name, []).append((line, result))
-    columns = [("acc", partial(_of, accuracy)), ("flips", partial(_of, flips))]
+    columns = [("acc", partial(accuracy, "test")), ("flips", partial(flips, "test"))]
     figures = table(runs, columns, "full retrain")
     print(f"kept {kept} of {given.seeds} times")
     finish(figures, flips_at_most_0_3=statistics.fmean(figures["planner"]["flips"]) <= 0.3)
-
-
-def _of(measure: object, line: Line, result: Result) -> float:
-    return measure(line, result, "test")  # type: ignore[operator,no-any-return]
 
 
 if __name__ == "__main__":

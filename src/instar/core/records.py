@@ -371,6 +371,10 @@ class Validation:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     cost: Cost = Cost()
 
+    def measured(self, code: str) -> float | None:
+        """Read what the first finding measured whose code begins so (`metrics:`, `flips:fresh`)."""
+        return next((f.measured for f in self.findings if f.code.startswith(code)), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -49,6 +49,11 @@ def load_all(snapshots: Iterable[Snapshot], artifacts: Artifacts) -> pl.DataFram
     """Read several snapshots below each other; a column that one lacks is missing there."""
     frames = [load(snapshot, artifacts) for snapshot in snapshots]
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+
+
+def there(snapshots: Sequence[Snapshot], artifacts: Artifacts) -> bool:
+    """Tell whether there are snapshots, and all of them still in the store."""
+    return bool(snapshots) and all(one.digest in artifacts for one in snapshots)
 
 
 def _span(frame: pl.DataFrame, time: str | None) -> tuple[str | None, str | None]:

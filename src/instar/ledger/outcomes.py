@@ -33,24 +33,16 @@ def outcome(update: Update) -> Outcome | None:
     forecast = next((f for f in plan.forecasts if f.strategy == plan.strategy), None)
     if forecast is None:
         return None
-    gain = _gain(validation)
-    others = [_gain(rung.validation) for rung in update.rungs]
+    gain, *others = (
+        judged.measured("metrics:") or 0.0  # the first is the primary metric
+        for judged in (validation, *(rung.validation for rung in update.rungs))
+    )
     return Outcome(
         update=update.request.update,
         forecast=forecast,
         gain=gain,
-        forgetting=-_measured(validation, "forgetting"),
-        flips=_measured(validation, "flips:fresh"),
+        forgetting=-(validation.measured("forgetting") or 0.0),
+        flips=validation.measured("flips:fresh") or 0.0,
         cpu_s=training.cost.cpu_s / max(1, len(training.trials)),  # a tuning's cost about the same
         regret=max(0.0, gain, *others) - gain,
     )
-
-
-def _gain(validation: Validation) -> float:
-    """Read the gain of the primary metric, which the first `metrics` finding tells."""
-    return _measured(validation, "metrics:")
-
-
-def _measured(validation: Validation, code: str) -> float:
-    found = (f.measured for f in validation.findings if f.code.startswith(code))
-    return next(found, None) or 0.0

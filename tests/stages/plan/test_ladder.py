@@ -65,14 +65,14 @@ def planned(**then):
 
 def test_climbed_takes_the_first_remedy_and_tells_what_was_tried():
     rung = refused(planned(flips=("incremental-stable", "warm")), "flips:fresh")
-    plan = climbed((rung,))
+    plan = climbed((rung,), PlanPolicy())
     assert (plan.strategy, plan.tried) == ("incremental-stable", ("incremental",))
     assert plan.then == {"flips": ("warm",)}
     assert "flips:fresh is too high" in plan.reason
     tried = next(f for f in plan.findings if f.code == "tried")
     assert tried.picture["rows"][0][0] == "incremental"
     assert tried.picture["rows"][0][4] == "flips:fresh"
-    again = climbed((rung, refused(plan, "flips:old")))
+    again = climbed((rung, refused(plan, "flips:old")), PlanPolicy())
     assert (again.strategy, again.tried) == ("warm", ("incremental", "incremental-stable"))
     assert again.then == {}
 
@@ -81,4 +81,14 @@ def test_no_rung_follows_a_refusal_that_training_would_not_mend():
     rung = refused(planned(flips=("warm",)), "flips:fresh", "latency")
     assert next_rung(rung.plan, rung.validation) is None
     with pytest.raises(NoRung):
-        climbed((rung,))
+        climbed((rung,), PlanPolicy())
+
+
+def test_candidates_that_different_gates_refuse_stay_within_one_budget():
+    policy = PlanPolicy(budget=1.5)
+    then = ladder("incremental", ALL, FORECASTS, policy)
+    assert then["metrics"] == ("warm", "full")  # 0.2 + 0.25 + 1.0
+    first = Plan(Verdict.PASS, (), "incremental", "", tuple(FORECASTS.values()), then=then)
+    second = climbed((refused(first, "flips:fresh"),), policy)
+    assert second.strategy == "incremental-stable"
+    assert second.then["metrics"] == ("warm",)  # another 1.0 would be 1.65 in all

@@ -28,7 +28,7 @@ def forecasts(gain, flips=0.0, money=0.001):
 
 def decide(gain, drop=None, policy=PlanPolicy(), reach=0.002, **forecast):  # noqa: B008  # frozen
     probe = Probe(estimate(gain, reach), forgetting=0.0, flips=forecast.get("flips", 0.0))
-    facts = Facts("", ALL, probe, drop, forecasts(gain, **forecast), 1000)
+    facts = Facts("", ALL, probe, drop, forecasts(gain, **forecast))
     return choose(facts, policy).strategy
 
 
@@ -60,14 +60,14 @@ def test_choose_keeps_what_is_not_worth_its_price():
 def test_choose_takes_the_next_allowed_strategy():
     assert decide(0.045, FELL, PlanPolicy(strategies=("keep", "full"))) == "full"
     assert decide(-0.01, STEADY, PlanPolicy(strategies=("incremental",))) == "incremental"
-    choice = choose(Facts("", ALL, None, None, {}, 1000), PlanPolicy(strategies=("keep", "hybrid")))
+    choice = choose(Facts("", ALL, None, None, {}), PlanPolicy(strategies=("keep", "hybrid")))
     assert choice.strategy == "hybrid"
     assert "not allowed" in choice.reason
 
 
 def facts(means=ALL, gain=0.01, drop=FELL, changed=""):
     probe = Probe(estimate(gain, 0.002), forgetting=0.0, flips=0.0)
-    return Facts(changed, means, probe, drop, forecasts(gain), 1000)
+    return Facts(changed, means, probe, drop, forecasts(gain))
 
 
 def test_choose_without_old_rows_lets_the_champion_stand_in_for_them():
@@ -101,7 +101,7 @@ def test_choose_takes_what_is_worth_most():
 
     def chosen(policy=PlanPolicy(), **changes):  # noqa: B008  # frozen
         forecast = {n: dataclasses.replace(f, **changes.get(n, {})) for n, f in weighed.items()}
-        return choose(Facts("", ALL, probe, FELL, forecast, 1000), policy).strategy
+        return choose(Facts("", ALL, probe, FELL, forecast), policy).strategy
 
     assert chosen() == "warm"  # it forgets less
     assert chosen(warm={"money": 5.0}) == "incremental"  # it has become too dear

@@ -21,7 +21,8 @@ from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Network
 from instar.data import preprocessing, snapshot
 from instar.models import build, predict, weights
-from instar.stages.train import NothingToTrain, train
+from instar.models.strategies import STRATEGIES, Case
+from instar.stages.train import NothingToTrain, attempt, train
 from instar.stages.train.losses import WrongLoss
 from instar.stats.metrics import primary, score
 from tests.stages.conftest import digits, lay_out
@@ -264,7 +265,7 @@ CHILD = textwrap.dedent("""
     sys.path.insert(0, sys.argv[1])
     from conftest import coins, lay_out, BINARY, planned
     from instar.core.policy import TrainPolicy
-    from instar.stages.train import NothingToTrain, train
+    from instar.stages.train import NothingToTrain, attempt, train
     line = lay_out(Path(sys.argv[2]), coins(400, 1), coins(300, 2, 1.0), BINARY, ignore=("leak",))
     train(line.request, line.champion, line.admission, planned("incremental"),
           policy=TrainPolicy(checkpoint_s=0.0), tools=line.tools)
@@ -390,3 +391,30 @@ def test_train_adapter_and_stats_fit_networks_of_their_kind(line, planned, tmp_p
     moved = {change.name for change in stats.changes if change.l2 > 0}
     assert moved
     assert all("running" in name or "tracked" in name for name in moved)
+
+
+@pytest.mark.parametrize("strategy", ["incremental", "warm"])
+@pytest.mark.parametrize("memory", ["all", "sample"])
+def test_train_never_learns_from_the_old_rows_it_chooses_on(line, strategy, memory):
+    world = line(turn=0.5, old_rows=6_000)
+    case = Case(world.champion.recipe, fresh=560, old=4_800)
+    policy = TrainPolicy(memory=memory)
+    ready = attempt.ready(
+        attempt.Given(world.request, world.champion, world.admission, world.tools),
+        STRATEGIES[strategy].route(case),
+        policy,
+    )
+    chosen_on = {tuple(row) for row in ready.start.ground.old_valid.inputs[0].tolist()}
+    learnt = {tuple(row) for row in ready.rows.inputs[0].tolist()}
+    assert len(chosen_on) == 48  # a fifth of the sample of 240
+    assert not chosen_on & learnt
+    replayed = 560 * ready.course.epochs if memory == "all" else 192
+    assert len(learnt) == (560 + replayed if strategy == "incremental" else 560 + 4_800 - 48)
+
+
+def test_train_undoes_what_a_method_began_before_it_chooses_weights(line, planned):
+    """The policy's methods stand behind the strategy's: a merge must come first all the same."""
+    policy = TrainPolicy(methods=("low_rank", "l2sp", "shrink"))
+    training = run(line(turn=1.0), planned("incremental"), policy)
+    codes = [finding.code for finding in training.findings]
+    assert codes.index("low_rank") < codes.index("interpolation")

@@ -61,7 +61,7 @@ def plan(
         InputError: the champion's network cannot be built and is not about to change.
     """
     if rungs:
-        return climbed(rungs)
+        return climbed(rungs, policy)
     changed = _changed(request, champion)
     with _one_thread():
         tools.progress("plan", 0, 3, "reading rows")
@@ -78,7 +78,7 @@ def plan(
         expected = forecasts(seen, tried, case, names, policy) if seen else ()
         expected = tuple(corrected(one, past) for one in expected)
     by_name = {one.strategy: one for one in expected}
-    choice = choose(Facts(changed, there, tried, fallen, by_name, case.fresh), policy)
+    choice = choose(Facts(changed, there, tried, fallen, by_name), policy)
     found = findings(choice, tried, fallen, layers, seen, past, policy)
     tools.progress("plan", 3, 3, choice.strategy)
     return Plan(

@@ -41,8 +41,8 @@ def ladder(
 ) -> dict[str, tuple[str, ...]]:
     """Say for each gate which strategies follow its failure, in order; none, and it is left out.
 
-    Only `auto` climbs. The chosen strategy and any one path up stay within `policy.budget` full
-    trainings, in sample passes.
+    Only `auto` climbs. All candidates together stay within `policy.budget` full trainings, in
+    sample passes.
 
     Example:
         >>> from instar.models.strategies import Need
@@ -51,8 +51,7 @@ def ladder(
     """
     if policy.strategy != "auto" or chosen == "keep":
         return {}
-    left = policy.budget * (_passes("full", forecasts) or float("inf"))
-    left -= _passes(chosen, forecasts)
+    left = _budget((chosen,), forecasts, policy)
     then = {}
     for gate, names in REMEDIES.items():
         new = [n for n in means.possible(names) if n != chosen and n in policy.strategies]
@@ -61,7 +60,7 @@ def ladder(
     return then
 
 
-def climbed(rungs: Rungs) -> Plan:
+def climbed(rungs: Rungs, policy: PlanPolicy) -> Plan:
     """Take the next rung: all that was measured before the first still stands.
 
     What was tried is told with its price.
@@ -72,6 +71,7 @@ def climbed(rungs: Rungs) -> Plan:
         raise NoRung(last.strategy)
     refusal, strategy = step
     tried = (*last.tried, last.strategy)
+    forecasts = {one.strategy: one for one in last.forecasts}
     reason = f"{refusal.code} refused the candidate of {last.strategy}: {refusal.message}"
     worth = Finding("worth", Verdict.PASS, f"{strategy}: {reason}")
     stands = [f for f in last.findings if f.code not in ("worth", "tried")]
@@ -81,7 +81,7 @@ def climbed(rungs: Rungs) -> Plan:
         findings=(worth, _told(rungs), *stands),
         strategy=strategy,
         reason=reason,
-        then=_left(last.then, strategy),
+        then=_left(last.then, strategy, _budget((*tried, strategy), forecasts, policy), forecasts),
         tried=tried,
     )
 
@@ -90,9 +90,9 @@ def _told(rungs: Rungs) -> Finding:
     """Say what was tried before, what it gained, flipped and cost, and what refused it."""
     rows = []
     for rung in rungs:
-        found = rung.validation.findings
-        refused = [f.code for f in found if f.enforced and f.verdict is Verdict.FAIL]
-        gain, flips = (_measured(found, code) for code in ("metrics:", "flips:fresh"))
+        judged = rung.validation
+        refused = [f.code for f in judged.findings if f.enforced and f.verdict is Verdict.FAIL]
+        gain, flips = (judged.measured(code) for code in ("metrics:", "flips:fresh"))
         cpu_s = round(rung.training.cost.cpu_s, 2)
         rows.append([rung.plan.strategy, gain, flips, cpu_s, ", ".join(refused)])
     return Finding(
@@ -110,14 +110,16 @@ def _told(rungs: Rungs) -> Finding:
     )
 
 
-def _measured(findings: Sequence[Finding], code: str) -> float | None:
-    return next((f.measured for f in findings if f.code.startswith(code)), None)
-
-
-def _left(then: Mapping[str, tuple[str, ...]], taken: str) -> dict[str, tuple[str, ...]]:
-    """Take a strategy out of the ladder."""
-    left = {gate: tuple(n for n in names if n != taken) for gate, names in then.items()}
-    return {gate: names for gate, names in left.items() if names}
+def _left(
+    then: Mapping[str, tuple[str, ...]],
+    taken: str,
+    budget: float,
+    forecasts: Mapping[str, Forecast],
+) -> dict[str, tuple[str, ...]]:
+    """Take a strategy out of the ladder, and what the budget does not reach any more."""
+    rest = {gate: [n for n in names if n != taken] for gate, names in then.items()}
+    fits = {gate: _within(budget, names, forecasts) for gate, names in rest.items()}
+    return {gate: names for gate, names in fits.items() if names}
 
 
 def _within(
@@ -131,6 +133,12 @@ def _within(
             break
         taken.append(name)
     return tuple(taken)
+
+
+def _budget(spent: Sequence[str], forecasts: Mapping[str, Forecast], policy: PlanPolicy) -> float:
+    """Say how many sample passes are left after these strategies."""
+    whole = policy.budget * (_passes("full", forecasts) or float("inf"))
+    return whole - sum(_passes(name, forecasts) for name in spent)
 
 
 def _passes(name: str, forecasts: Mapping[str, Forecast]) -> float:

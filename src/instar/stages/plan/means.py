@@ -9,6 +9,7 @@ from torch import nn
 
 from instar.core.records import Admission, ModelVersion, Request
 from instar.core.tools import Artifacts
+from instar.data import snapshot
 from instar.models import surgery
 from instar.models.strategies import STRATEGIES, Need
 
@@ -36,8 +37,8 @@ def means(
     artifacts: Artifacts,
 ) -> Means:
     """Look at what there is; without a network its shape meets no need."""
-    train = bool(champion.train) and all(part.digest in artifacts for part in champion.train)
-    kept = champion.replay is not None and champion.replay.digest in artifacts
+    train = snapshot.there(champion.train, artifacts)
+    kept = champion.replay is not None and snapshot.there((champion.replay,), artifacts)
     met = {Need.OLD: train, Need.SAMPLE: train or kept}
     if net is not None:
         kinds = tuple(type(module) for module in net.modules())

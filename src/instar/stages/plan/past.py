@@ -18,7 +18,7 @@ def corrected(forecast: Forecast, past: Sequence[Outcome]) -> Forecast:
     Each of gain, forgetting, flips and CPU is scaled by a least-squares ratio of real to forecast
     values, drawn to 1 by a prior of two updates, and kept within a third and three times.
     """
-    if not past:
+    if not past or not forecast.passes:  # what changes nothing is known
         return forecast
 
     def scaled(name: str, real: Callable[[Outcome], float]) -> float:

@@ -50,7 +50,7 @@ class Facts:
 
     `changed` says what the request changes besides the data, in words; empty if nothing. `drop` is
     how far the champion fell on fresh rows; None where it has no holdout. `forecasts` go by
-    strategy. `fresh` counts training rows.
+    strategy.
     """
 
     changed: str
@@ -58,7 +58,6 @@ class Facts:
     probe: Probe | None
     drop: Estimate | None
     forecasts: Mapping[str, Forecast]
-    fresh: int
 
 
 def choose(facts: Facts, policy: PlanPolicy) -> Choice:
@@ -130,9 +129,9 @@ def _best(facts: Facts, policy: PlanPolicy) -> str:
     A full training is weighed only where nothing else is allowed: what it will gain is the least
     certain, and the ladder still leads to it.
     """
-    worths = {name: worth(f, policy) for name, f in facts.forecasts.items() if name in _WEIGHED}
-    rest = {"full": worth(facts.forecasts["full"], policy)} if "full" in facts.forecasts else {}
-    return max(worths or rest, key=lambda name: (worths or rest)[name], default="")
+    known = [name for name in _WEIGHED if name in facts.forecasts]
+    known = known or [name for name in ("full",) if name in facts.forecasts]
+    return max(known, key=lambda name: worth(facts.forecasts[name], policy), default="")
 
 
 def worth(forecast: Forecast, policy: PlanPolicy) -> float:
@@ -164,10 +163,10 @@ def _preferred(facts: Facts, policy: PlanPolicy) -> Choice:
         )
     if probe is None:
         return Choice("incremental", "no probe was possible; going on from the champion is cheap")
-    best = _best(facts, policy) or "incremental"
     gain = f"refitting the head gains {100 * probe.gain.value:.1f} points on fresh rows"
-    if best not in facts.forecasts:
-        return Choice(best, gain)
+    best = _best(facts, policy)
+    if not best:
+        return Choice("incremental", gain)
     ours = facts.forecasts[best]
     return Choice(
         best,

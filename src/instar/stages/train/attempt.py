@@ -128,7 +128,7 @@ def _loss_on_training_rows(start: Start, run: Run, way: Course) -> float:
 
 def _finished(net: nn.Module, run: Run, parts: Sequence[Part]) -> tuple[State, list[Finding]]:
     state, findings = run.best, []
-    for part in parts:
+    for part in sorted(parts, key=lambda part: part.begin is None):
         if part.finish and not run.broken:
             state, finding = part.finish(net, state)
             findings.append(finding)

@@ -48,7 +48,8 @@ class Pace:
 class Anchor:
     """Half of `weight` times the squared distance to `place`, each weight times its `worth`.
 
-    `place` and `worth` are tensors by the names of parameters; without `worth` all weigh 1.
+    `place` and `worth` are tensors by the names of parameters; without `worth` all weigh 1. A
+    parameter without a place is not pulled.
     """
 
     weight: float
@@ -246,12 +247,13 @@ def fit(
 def _pull(flat: Flat, net: nn.Module, anchor: Anchor) -> Callable[[Flat], None]:
     """Make what adds an anchor's gradient: two kernels, whatever the number of layers."""
     names = {id(parameter): name for name, parameter in net.named_parameters()}
-    order = [names[id(parameter)] for parameter in flat.parameters]
-    place = torch.cat([anchor.place[name].flatten() for name in order])
-    if anchor.worth is None:
-        worth = torch.full_like(place, anchor.weight)
-    else:
-        worth = anchor.weight * torch.cat([anchor.worth[name].flatten() for name in order])
+    places, worths = [], []
+    for parameter in flat.parameters:
+        name, known = names[id(parameter)], names[id(parameter)] in anchor.place
+        places.append(anchor.place[name] if known else torch.zeros_like(parameter))
+        own = anchor.worth[name] if known and anchor.worth else torch.full_like(parameter, known)
+        worths.append(anchor.weight * own)
+    place, worth = (torch.cat([t.detach().flatten() for t in part]) for part in (places, worths))
 
     def pull(flat: Flat) -> None:
         flat.gradient.addcmul_(flat.weights - place, worth)

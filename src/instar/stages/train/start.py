@@ -69,7 +69,11 @@ def lay(
     old = sum(part.rows for part in champion.train)
     fresh = snapshot.load(split.train, tools.artifacts)
     replay = reservoir.kept(champion, tools.artifacts, reservoir.size(old, policy), tools.seed)
-    learn = snapshot.load_all(train, tools.artifacts) if route.learn == "all" else fresh
+    apart = _apart(replay, tools.seed) if route.start == "champion" else []
+    held = replay[apart]
+    learn = fresh
+    if route.learn == "all":
+        learn = _without(snapshot.load_all(train, tools.artifacts), held)
     schema, how = _preprocessing(request, champion, admission, learn)
     before = weights.read(tools.artifacts.read(champion.weights))
     build_anew = functools.partial(_network, request, how, tools)
@@ -79,10 +83,13 @@ def lay(
     same = set(request.features) == set(champion.preprocessing.columns)
     teach = functools.cache(lambda: _teacher(request, champion, how, tools) if same else None)
     learnt = rows.of(learn, how, request.task)
-    kept, held = (None, None) if route.start == "anew" else _old(champion, replay, teach, tools)
-    if kept is not None and policy.memory == "all" and _there(champion, tools):
+    kept = old_valid = None
+    if apart:
+        kept, old_valid = _old(champion, replay, apart, teach, tools)
         wanted = round(fresh.height * route.recipe.epochs * route.recipe.replay_ratio)
-        kept = _all(champion, wanted, teach, tools) if wanted > len(kept) else kept
+        everything = policy.memory == "all" and snapshot.there(champion.train, tools.artifacts)
+        if everything and wanted > len(kept):
+            kept = _drawn(champion, held, wanted, teach, tools)
     return Start(
         net=net,
         learn=learnt,
@@ -94,7 +101,7 @@ def lay(
             learn=learnt,
             valid=rows.of(snapshot.load(split.valid, tools.artifacts), how, request.task),
             replay=kept,
-            old_valid=held,
+            old_valid=old_valid,
             teach=lambda part: _taught(part, teach()),
             loss=loss,
             seed=tools.seed,
@@ -169,33 +176,49 @@ def _taught(part: Rows, teacher: nn.Module | None) -> Rows:
     return replace(part, teacher=torch.from_numpy(predict.logits(teacher, part.inputs)))
 
 
-def _there(champion: ModelVersion, tools: Tools) -> bool:
-    return bool(champion.train) and all(p.digest in tools.artifacts for p in champion.train)
+def _apart(replay: pl.DataFrame, seed: int) -> list[int]:
+    """Choose the places of the replay sample that are held back; none where it is too small."""
+    if replay.height < 2 * _HELD:
+        return []
+    order = torch.randperm(replay.height, generator=torch.Generator().manual_seed(seed))
+    return order[: replay.height // _HELD].tolist()
 
 
-def _all(
-    champion: ModelVersion, wanted: int, teach: Callable[[], nn.Module | None], tools: Tools
+def _without(frame: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """Leave out the rows that are held back: what is chosen on must not be learnt from."""
+    if held.is_empty():
+        return frame
+    same = held.cast({name: frame.schema[name] for name in held.columns})
+    return frame.join(same, on=held.columns, how="anti", nulls_equal=True, maintain_order="left")
+
+
+def _drawn(
+    champion: ModelVersion,
+    held: pl.DataFrame,
+    wanted: int,
+    teach: Callable[[], nn.Module | None],
+    tools: Tools,
 ) -> Rows:
     """Draw as many old rows as a training will replay: none of them need come twice."""
-    drawn = sample(snapshot.load_all(champion.train, tools.artifacts), wanted, tools.seed)
+    old = _without(snapshot.load_all(champion.train, tools.artifacts), held)
+    drawn = sample(old, wanted, tools.seed)
     return _taught(rows.of(drawn, champion.preprocessing, champion.task), teach())
 
 
 def _old(
     champion: ModelVersion,
     replay: pl.DataFrame,
+    apart: list[int],
     teach: Callable[[], nn.Module | None],
     tools: Tools,
-) -> tuple[Rows | None, Rows | None]:
+) -> tuple[Rows, Rows]:
     """Divide the replay sample: rows to train on, with the champion's logits, and to choose on."""
-    if replay.height < 2 * _HELD:
-        return None, None
     old = rows.of(replay, champion.preprocessing, champion.task)
     answers = reservoir.stored_logits(champion, tools.artifacts, len(old))
     if answers is None:
         old = _taught(old, teach())
     else:
         old = replace(old, teacher=torch.from_numpy(answers))
-    shuffled = torch.randperm(len(old), generator=torch.Generator().manual_seed(tools.seed))
-    held = len(old) // _HELD
-    return old.take(shuffled[held:]), old.take(shuffled[:held])
+    held = torch.zeros(len(old), dtype=torch.bool)
+    held[apart] = True
+    return old.take((~held).nonzero().flatten()), old.take(held.nonzero().flatten())

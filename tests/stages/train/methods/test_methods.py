@@ -76,7 +76,7 @@ def test_ewc_measures_the_squared_gradient_of_each_row(ground):
     torch.manual_seed(0)
     net = nn.Linear(2, 1)
     rows = Rows((torch.randn(70, 2),), (torch.rand(70, 1) > 0.5).float())
-    got = information(ground(net, task=TWO, replay=rows))
+    got = information(ground(net, task=TWO), rows)
     wanted = torch.zeros(1, 2)
     for i in range(70):
         net.zero_grad()

@@ -8,6 +8,7 @@ from torch.func import functional_call, grad, vmap
 from instar.core.policy import TrainPolicy
 from instar.stages.train.loop import Anchor, State
 from instar.stages.train.methods.part import Ground, Part
+from instar.stages.train.rows import Rows
 
 WEIGHT = 100.0
 _ROWS, _CHUNK = 1_024, 64
@@ -24,15 +25,12 @@ def ewc(ground: Ground, policy: TrainPolicy) -> Part:
     if ground.replay is None:
         return Part()
     weight = WEIGHT if policy.ewc is None else policy.ewc
-    fisher = information(ground)
-    return Part(anchors=(Anchor(weight, ground.champion, fisher),))
+    return Part(anchors=(Anchor(weight, ground.champion, information(ground, ground.replay)),))
 
 
-def information(ground: Ground) -> State:
+def information(ground: Ground, replay: Rows) -> State:
     """Average the squared gradient of each row's loss, at the champion's weights."""
-    if ground.replay is None:
-        return {}
-    rows = ground.replay.take(torch.arange(min(_ROWS, len(ground.replay))))
+    rows = replay.take(torch.arange(min(_ROWS, len(replay))))
     net = ground.net.eval()
     weights = {name: ground.champion[name] for name, _ in net.named_parameters()}
     others = {name: t for name, t in ground.champion.items() if name not in weights}

@@ -27,13 +27,13 @@ def interpolate(ground: Ground, policy: TrainPolicy) -> Part:
     """
     if not policy.interpolate:
         return Part()
-    loss = ground.loss
     sides = sides_of(ground)
 
     def judge(net: nn.Module, state: State) -> list[float]:
         net.load_state_dict(state)
         answers = [torch.from_numpy(logits(net, rows.inputs)) for rows in sides]
-        return [loss(a, rows.labels).item() for a, rows in zip(answers, sides, strict=True)]
+        pairs = zip(answers, sides, strict=True)
+        return [ground.loss(answer, rows.labels).item() for answer, rows in pairs]
 
     def finish(net: nn.Module, successor: State) -> tuple[State, Finding]:
         before = judge(net, ground.champion)

@@ -39,12 +39,11 @@ def interpolate_stable(ground: Ground, policy: TrainPolicy) -> Part:
             now = hits(net, between(ground.champion, successor, weight))
             pairs = zip(now, before, strict=True)
             scores.append(sum(float(n.float().mean() - (b & ~n).float().mean()) for n, b in pairs))
-        best, weight = max((score, -weight) for score, weight in zip(scores, WEIGHTS, strict=True))
-        del best
-        state = between(ground.champion, successor, -weight)
+        _, best = max((score, -weight) for score, weight in zip(scores, WEIGHTS, strict=True))
+        state = between(ground.champion, successor, -best)
         why = "answers most validation rows right, less those that the champion had right"
         count = sum(len(rows) for rows in sides)
-        return state, told(-weight, why, count, scores, "accuracy less flips")
+        return state, told(-best, why, count, scores, "accuracy less flips")
 
     return Part(finish=finish)
 

@@ -52,7 +52,8 @@ class Part:
     replayed rows. `term` is a second loss, `anchors`
     are penalties on the distance from given weights, `paces` say how fast layers learn, `average`
     is the decay of a running average of the weights, which is what is judged and kept. `begin`
-    changes the network before the first step, `finish` chooses the weights after the last.
+    changes the network before the first step, `finish` chooses the weights after the last: first
+    those who began something, since they may have to undo it.
     """
 
     rows: Rows | None = None

@@ -22,6 +22,7 @@ def shrink(ground: Ground, policy: TrainPolicy) -> Part:
         new = ground.anew()
         with torch.no_grad():
             for name, weight in net.named_parameters():
-                weight.mul_(KEEP).add_(new[name], alpha=FRESH)
+                if name in new:  # what another method has added begins as it was made
+                    weight.mul_(KEEP).add_(new[name], alpha=FRESH)
 
     return Part(begin=begin)
