@@ -35,6 +35,8 @@ AFTER_S = 60.0
 FILE = "checkpoint"
 BESIDE = "the checkpoint beside the database"
 
+_LAST = select(checkpoints.c.size, checkpoints.c.at).order_by(checkpoints.c.size.desc()).limit(1)
+
 
 class OlderLedger(IntegrityError):
     """Refuse a ledger that is not the one, or not all of the one, that was signed here last."""
@@ -83,8 +85,7 @@ class Checkpoints:
 
     def after(self, connection: Connection, entry: Entry) -> None:
         """Sign a checkpoint in the transaction of an entry that makes one due."""
-        query = select(checkpoints.c.size, checkpoints.c.at).order_by(checkpoints.c.size.desc())
-        last = connection.execute(query.limit(1)).one_or_none()
+        last = connection.execute(_LAST).one_or_none()
         if (
             last is None
             or entry.kind in CROWNING

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, select
 
 from instar.core.errors import BackendError, InputError
 from instar.ledger.tables import leases
@@ -43,10 +43,11 @@ class LostLease(BackendError):
 
 
 _Lease: TypeAlias = Row[tuple[str, str | None, int, float]]
+_OF_MODEL = select(leases).where(leases.c.model == bindparam("model"))
 
 
 def _lease(connection: Connection, model: str) -> _Lease | None:
-    return connection.execute(select(leases).where(leases.c.model == model)).one_or_none()
+    return connection.execute(_OF_MODEL, {"model": model}).one_or_none()
 
 
 def grant(

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from instar.core.errors import InputError
 from instar.core.records import PSEUDONYM, person
 from instar.ledger.tables import people
+
+_OF_ID = select(people.c.id).where(people.c.id == bindparam("actor"))
 
 
 class Forgotten(InputError):
@@ -52,8 +54,7 @@ def known(connection: Connection, actor: str) -> bool:
     """Tell whether an actor is no person, or one whom the ledger knows."""
     if not actor.startswith(PSEUDONYM):
         return True
-    query = select(people.c.id).where(people.c.id == actor)
-    return connection.execute(query).one_or_none() is not None
+    return connection.execute(_OF_ID, {"actor": actor}).one_or_none() is not None
 
 
 def names(connection: Connection) -> dict[str, str]:

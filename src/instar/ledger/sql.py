@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, select
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from instar.core import merkle
@@ -55,6 +55,11 @@ from instar.ledger.tables import entries, outbox, pointers
 
 T = TypeVar("T")
 _TOLD = 100  # problems listed; a ruined file has one a row
+
+# What every append asks, made once: to make a statement costs more than to run it.
+_HEAD = select(entries.c.seq, entries.c.hash).order_by(entries.c.seq.desc()).limit(1)
+_OF_KEY = select(entries).where(entries.c.key == bindparam("key"))
+_INSERT = entries.insert()
 
 
 class SqlJournal:
@@ -241,13 +246,11 @@ class SqlJournal:
     def _seal(self, connection: Connection, draft: Entry) -> Entry:
         if not people.known(connection, draft.actor):
             raise Forgotten
-        head = connection.execute(
-            select(entries.c.seq, entries.c.hash).order_by(entries.c.seq.desc()).limit(1)
-        ).one_or_none()
+        head = connection.execute(_HEAD).one_or_none()
         seq, prev = (head.seq, head.hash) if head else (0, GENESIS)
         entry = dataclasses.replace(draft, seq=seq + 1, prev=prev, at=round(self._clock(), 3))
         entry = dataclasses.replace(entry, hash=entry.seal())
-        connection.execute(entries.insert().values(rows.row(entry)))
+        connection.execute(_INSERT, rows.row(entry))
         if self._signing:
             self._signing.after(connection, entry)
         return entry
@@ -551,7 +554,7 @@ def _taking_over(connection: Connection, draft: Entry, *, takes_over: bool) -> E
 
 
 def _adopt(connection: Connection, draft: Entry) -> Entry | None:
-    row = connection.execute(select(entries).where(entries.c.key == draft.key)).one_or_none()
+    row = connection.execute(_OF_KEY, {"key": draft.key}).one_or_none()
     if row is None:
         return None
     found = rows.sound(row)
