@@ -14,7 +14,7 @@ import platform
 import re
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -132,7 +132,8 @@ def module(build: str, project: Path) -> str | None:
     return digest_bytes(file.read_bytes()) if file.is_file() else None
 
 
-def libraries() -> dict[str, str]:
+@functools.cache
+def libraries() -> Mapping[str, str]:
     """Give the versions of the libraries that are installed, and of SQLite itself."""
     found = {"sqlite": sqlite3.sqlite_version}
     for name in LIBRARIES:

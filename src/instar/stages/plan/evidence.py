@@ -20,7 +20,7 @@ from instar.data import preprocessing as prepare
 from instar.data import snapshot
 from instar.data.split import sample
 from instar.models import build, predict, weights
-from instar.stats.bootstrap import Estimate, bootstrap
+from instar.stats.bootstrap import Estimate, standard_error
 from instar.stats.metrics import METRICS, Metric, primary
 
 RESAMPLES, LEVEL = 200, 0.95
@@ -110,22 +110,19 @@ def drop(evidence: Evidence) -> Estimate | None:
     """
     if evidence.holdout is None:
         return None
-    before, now = (_bound(evidence, rows) for rows in (evidence.holdout, evidence.fresh))
     metric = evidence.metric
-    fell = -float(metric.gain(np.array(before.value), np.array(now.value), before.value))
-    unit = max(abs(before.value), 1e-12) if metric.relative else 1.0
-    error = float(np.hypot(before.error, now.error)) / unit
-    reach = 1.96 * error
-    return Estimate(fell, Interval(fell - reach, fell + reach, LEVEL), error, now.n)
-
-
-def _bound(evidence: Evidence, rows: Seen) -> Estimate:
-    scores = evidence.scores(predict.logits(evidence.net, rows.inputs))
-    return bootstrap(
-        evidence.metric,
-        scores,
-        rows.labels,
-        resamples=RESAMPLES,
-        level=LEVEL,
-        seed=evidence.seed,
+    (before, was), (now, error) = (
+        _measured(evidence, rows) for rows in (evidence.holdout, evidence.fresh)
     )
+    fell = -float(metric.gain(np.array(before), np.array(now), before))
+    unit = max(abs(before), 1e-12) if metric.relative else 1.0
+    both = float(np.hypot(was, error)) / unit
+    reach = 1.96 * both
+    return Estimate(fell, Interval(fell - reach, fell + reach, LEVEL), both, len(evidence.fresh))
+
+
+def _measured(evidence: Evidence, rows: Seen) -> tuple[float, float]:
+    """Measure the champion on rows: the metric, and its standard error."""
+    metric, scores = evidence.metric, evidence.scores(predict.logits(evidence.net, rows.inputs))
+    error = standard_error(metric, scores, rows.labels, resamples=RESAMPLES, seed=evidence.seed)
+    return metric(scores, rows.labels), error

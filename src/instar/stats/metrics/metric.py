@@ -40,7 +40,8 @@ class Metric:
     shape (b, n), and gives the metric of each of the b weightings, shape (b,); NaN where it is
     undefined. `higher` says which way is better. With `relative`, differences and margins are
     shares of the champion's value, since the metric has the unit of the data. With `per_row`, the
-    metric is a mean of one value a row.
+    metric is a mean of one value a row. `error(scores, labels)` is its standard error where a
+    formula gives one; elsewhere the rows are resampled.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Metric:
     higher: bool = True
     relative: bool = False
     per_row: bool = False
+    error: Callable[[Floats, Labels], float] | None = None
 
     def __call__(self, scores: ArrayLike, labels: ArrayLike) -> float:
         """Measure scores (n, k) against labels (n,); NaN if a score is not finite."""
