@@ -247,6 +247,8 @@ class Line:
 def _loss(out: torch.Tensor, labels: torch.Tensor, kind: TaskKind) -> torch.Tensor:
     if kind is TaskKind.BINARY:
         return functional.binary_cross_entropy_with_logits(out[:, 0], labels.float())
+    if kind is TaskKind.REGRESSION:
+        return functional.mse_loss(out[:, 0], labels.float())
     return functional.cross_entropy(out, labels.long())
 
 

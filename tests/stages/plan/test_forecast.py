@@ -9,11 +9,14 @@ from instar.core.policy import PlanPolicy
 from instar.models.strategies import STRATEGIES, Case
 from instar.stages.plan.evidence import Evidence, Seen
 from instar.stages.plan.forecast import forecasts, step_seconds
-from instar.stages.plan.probe import Probe
+from instar.stages.plan.probe import Probe, Reach
 from instar.stats.bootstrap import Estimate
 
 TASK = Task(TaskKind.BINARY, "y", ("no", "yes"))
-PROBE = Probe(Estimate(0.1, Interval(0.05, 0.15), 0.02, 500), forgetting=0.04, flips=0.02)
+PROBE = Probe(
+    head=Reach(Estimate(0.02, Interval(0.0, 0.04), 0.01, 500), forgetting=0.01, flips=0.01),
+    body=Reach(Estimate(0.1, Interval(0.05, 0.15), 0.02, 500), forgetting=0.04, flips=0.02),
+)
 
 
 def evidence(width=64):
@@ -33,7 +36,8 @@ def test_forecasts_scale_the_probe_and_price_the_cpu():
     assert set(got) == {"keep", "hybrid", "full", "head"}
     assert got["head"].cpu_s < 0.5 * got["hybrid"].cpu_s
     assert got["hybrid"].gain == pytest.approx(0.1 * STRATEGIES["hybrid"].usual.gain)
-    assert got["full"].forgetting == 0
+    assert got["head"].gain == pytest.approx(0.02 * STRATEGIES["head"].usual.gain)
+    assert got["hybrid"].flips == pytest.approx(0.02 * STRATEGIES["hybrid"].usual.flips)
     assert got["full"].money == pytest.approx(got["full"].cpu_s)
     assert got["full"].passes == 12 * 8800
     assert "500 rows" in got["full"].source
@@ -45,3 +49,13 @@ def test_step_seconds_grow_with_the_work_and_leave_the_network_alone():
     assert step_seconds(large, 512) > 2 * step_seconds(small, 512)
     assert torch.equal(large.net[0].weight, before)
     assert large.net[0].weight.grad is None
+
+
+@pytest.mark.parametrize("gain", [float("nan"), None])
+def test_forecasts_say_no_gain_where_the_probe_came_to_nothing(gain):
+    broken = Reach(Estimate(float("nan"), Interval(-1, 1), 0.0, 500), 0.0, 0.0)
+    probe = None if gain is None else Probe(None, broken)
+    (got,) = forecasts(evidence(), probe, Case({}, 800, 8000), ("warm",), PlanPolicy())
+    assert (got.gain, got.forgetting, got.flips) == (0, 0, 0)
+    assert got.cpu_s > 0
+    assert "no gain is forecast" in got.source

@@ -137,7 +137,7 @@ def test_plan_refuses_unknown_strategy_and_missing_rows(line):
         run(world, admission=nothing)
 
 
-def test_plan_without_a_head_cannot_probe_and_says_so(line):
+def test_plan_without_a_head_probes_the_body_alone(line):
     world = line()
     (world.tools.project / "nets.py").write_text(NO_HEAD)
     network = Network(build="nets:build")
@@ -148,8 +148,10 @@ def test_plan_without_a_head_cannot_probe_and_says_so(line):
     )
     request = dataclasses.replace(world.request, network=network)
     record = run(world, champion=champion, request=request)
-    assert codes(record)["probe"].verdict is Verdict.INCONCLUSIVE
-    assert (record.strategy, record.verdict) == ("incremental", Verdict.PASS)
+    assert "head" not in codes(record)["probe"].message
+    assert len(codes(record)["probe"].picture["rows"]) == 1
+    assert "head" not in {one.strategy for one in record.forecasts}
+    assert record.verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("name", ["digits_line", "diabetes_line"])

@@ -60,13 +60,47 @@ def evidence(seed, slope):
 
 
 def test_probe_interval_holds_no_gain_where_there_is_none():
-    found = [probe(evidence(seed, slope=1.0)).gain.interval for seed in range(20)]
-    assert sum(interval.low > 0 for interval in found) <= 2
+    found = [probe(evidence(seed, slope=1.0), {}) for seed in range(20)]
+    assert sum(one.head.gain.interval.low > 0 for one in found) <= 2
+    assert sum(one.body.gain.interval.low > 0 for one in found) <= 2
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_probe_finds_gain_where_the_concept_moved(seed):
-    got = probe(evidence(seed, slope=0.3))
-    assert got.gain.interval.low > 0.05
-    assert got.gain.n == 300
-    assert 0 <= got.flips < 0.5
+    got = probe(evidence(seed, slope=0.3), {"lr": 0.3, "batch": 64})
+    for reach in (got.head, got.body):
+        assert reach.gain.interval.low > 0.05
+        assert reach.gain.n == 300
+        assert 0 <= reach.flips < 0.5
+
+
+def test_probe_sees_what_only_the_layers_below_can_learn():
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 4)).astype(np.float32)
+    net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+    with torch.no_grad():
+        net[0].weight[:, 1:].zero_()  # the champion looks at the first column alone
+    seen = Seen((torch.tensor(x),), (x[:, 1] > 0).astype(np.int64))
+    asked = Evidence(Task(TaskKind.BINARY, "y", ("no", "yes")), net, seen, seen, None, 0)
+    before = {k: t.clone() for k, t in net.state_dict().items()}
+    got = probe(asked, {"lr": 0.02, "batch": 64})
+    assert got.body.gain.value > got.head.gain.value + 0.2
+    assert got.best is got.body
+    assert all(torch.equal(t, before[k]) for k, t in net.state_dict().items())
+
+
+def test_probe_of_a_network_without_a_head_looks_at_its_body():
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(5))
+
+        def forward(self, x):
+            return (x * self.weight).sum(dim=1, keepdim=True)
+
+    asked = evidence(0, slope=0.0)
+    bare = Evidence(asked.task, Product(), asked.fresh, asked.old, None, 0)
+    got = probe(bare, {"lr": 0.3, "batch": 64})
+    assert got.head is None
+    assert got.best.gain.value > 0.2

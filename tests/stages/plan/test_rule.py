@@ -9,7 +9,7 @@ from instar.core.policy import PlanPolicy
 from instar.core.records import Forecast
 from instar.models.strategies import Need
 from instar.stages.plan.means import Means
-from instar.stages.plan.probe import Probe
+from instar.stages.plan.probe import Probe, Reach
 from instar.stages.plan.rule import Facts, NotPossible, choose
 from instar.stats.bootstrap import Estimate
 
@@ -21,13 +21,21 @@ def estimate(value, reach):
     return Estimate(value, Interval(value - reach, value + reach), reach / 2, 1000)
 
 
+def probed(gain, reach, forgetting=0.0, flips=0.0):
+    """A probe whose body reaches this far, and its head half as far."""
+    return Probe(
+        head=Reach(estimate(gain / 2, reach), forgetting, flips),
+        body=Reach(estimate(gain, reach), forgetting, flips),
+    )
+
+
 def forecasts(gain, flips=0.0, money=0.001):
     names = ("incremental", "hybrid", "full")
     return {n: Forecast(n, gain, 0.0, flips, 1.0, 1.0, money=money) for n in names}
 
 
 def decide(gain, drop=None, policy=PlanPolicy(), reach=0.002, **forecast):  # noqa: B008  # frozen
-    probe = Probe(estimate(gain, reach), forgetting=0.0, flips=forecast.get("flips", 0.0))
+    probe = probed(gain, reach, flips=forecast.get("flips", 0.0))
     facts = Facts("", ALL, probe, drop, forecasts(gain, **forecast))
     return choose(facts, policy).strategy
 
@@ -49,6 +57,16 @@ def test_choose_follows_the_rule(gain, drop, strategy):
     assert decide(gain, drop) == strategy
 
 
+def test_choose_goes_by_what_any_part_of_the_network_could_learn():
+    nothing, much = Reach(estimate(-0.001, 0.002), 0, 0), Reach(estimate(0.05, 0.01), 0, 0)
+    for probe in (Probe(nothing, much), Probe(much, nothing), Probe(None, much)):
+        choice = choose(Facts("", ALL, probe, STEADY, forecasts(0.02)), PlanPolicy())
+        assert choice.strategy == "incremental"
+        assert "gains 5.0 points" in choice.reason
+    none = Probe(None, nothing)
+    assert choose(Facts("", ALL, none, STEADY, forecasts(0.0)), PlanPolicy()).strategy == "keep"
+
+
 def test_choose_keeps_what_is_not_worth_its_price():
     dear = PlanPolicy(cost_per_flip=2.0)
     assert decide(0.01, STEADY, dear, flips=0.01) == "keep"
@@ -66,7 +84,7 @@ def test_choose_takes_the_next_allowed_strategy():
 
 
 def facts(means=ALL, gain=0.01, drop=FELL, changed=""):
-    probe = Probe(estimate(gain, 0.002), forgetting=0.0, flips=0.0)
+    probe = probed(gain, 0.002)
     return Facts(changed, means, probe, drop, forecasts(gain))
 
 
@@ -97,7 +115,7 @@ def test_choose_takes_what_is_worth_most():
         "warm": Forecast("warm", 0.035, 0.005, 0.01, 1.0, 1.0, money=0.05),
         "full": Forecast("full", 0.09, 0.0, 0.01, 1.0, 1.0, money=0.2),
     }
-    probe = Probe(estimate(0.04, 0.002), forgetting=0.02, flips=0.02)
+    probe = probed(0.04, 0.002, forgetting=0.02, flips=0.02)
 
     def chosen(policy=PlanPolicy(), **changes):  # noqa: B008  # frozen
         forecast = {n: dataclasses.replace(f, **changes.get(n, {})) for n, f in weighed.items()}

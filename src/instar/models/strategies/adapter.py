@@ -17,7 +17,7 @@ def _route(case: Case) -> Route:
 adapter = Strategy(
     "goes on from the champion by low-rank changes of its weights, which saves memory",
     _route,
-    Usual(gain=0.9, forgetting=0.4, flips=0.7),
+    Usual(gain=0.9, forgetting=0.15, flips=0.6),
     (Need.ATTENTION, Need.SAMPLE),
 )
 """

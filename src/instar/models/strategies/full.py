@@ -14,6 +14,6 @@ def _route(case: Case) -> Route:
 full = Strategy(
     "is trained from new weights on all rows there ever were",
     _route,
-    Usual(gain=0.9, forgetting=0.0, flips=0.8, share=0.2),
+    Usual(gain=1.25, forgetting=0.05, flips=0.8, share=0.2),
     (Need.OLD,),
 )

@@ -14,7 +14,7 @@ def _route(case: Case) -> Route:
 head = Strategy(
     "is the champion with its last layer refitted on fresh and replayed rows",
     _route,
-    Usual(gain=0.75, forgetting=0.1, flips=0.2),
+    Usual(gain=0.75, forgetting=0.1, flips=0.2, of="head"),
     (Need.HEAD,),
 )
 """

@@ -22,6 +22,6 @@ def _route(case: Case) -> Route:
 hybrid = Strategy(
     "goes on from the champion; the head and the block below it learn fully, the rest slowly",
     _route,
-    Usual(gain=0.85, forgetting=0.3, flips=0.3),
+    Usual(gain=0.65, forgetting=0.1, flips=0.4),
     (Need.SAMPLE,),
 )

@@ -15,6 +15,6 @@ def route(case: Case) -> Route:
 incremental = Strategy(
     "goes on from the champion, with replayed old rows and its answers on them",
     route,
-    Usual(gain=0.85, forgetting=0.3, flips=0.4),
+    Usual(gain=0.95, forgetting=0.15, flips=0.5),
     (Need.SAMPLE,),
 )

@@ -16,5 +16,5 @@ def _route(case: Case) -> Route:
 incremental_blind = Strategy(
     "goes on from the champion on fresh rows alone, held near its answers and its weights",
     _route,
-    Usual(gain=0.8, forgetting=0.3, flips=0.2),
+    Usual(gain=0.7, forgetting=0.2, flips=0.3),
 )

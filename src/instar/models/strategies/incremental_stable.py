@@ -16,6 +16,6 @@ def _route(case: Case) -> Route:
 incremental_stable = Strategy(
     "goes on from the champion and holds its right answers, at the price of some gain",
     _route,
-    Usual(gain=0.5, forgetting=0.1, flips=0.1),
+    Usual(gain=0.5, forgetting=0.05, flips=0.15),
     (Need.SAMPLE,),
 )

@@ -14,7 +14,7 @@ def _route(case: Case) -> Route:
 warm = Strategy(
     "goes on from the champion through all rows there ever were, for a quarter of the epochs",
     _route,
-    Usual(gain=0.95, forgetting=0.1, flips=0.4, share=0.2),
+    Usual(gain=1.15, forgetting=0.05, flips=0.55, share=0.2),
     (Need.OLD,),
 )
 """

@@ -22,7 +22,6 @@ from instar.core.records import (
 from instar.core.tools import Tools
 from instar.models import analyse
 from instar.models.strategies import Case
-from instar.models.surgery import NoHead
 from instar.stages.plan import evidence as gathering
 from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.findings import findings
@@ -30,7 +29,7 @@ from instar.stages.plan.forecast import forecasts
 from instar.stages.plan.ladder import climbed, ladder
 from instar.stages.plan.means import Means, means
 from instar.stages.plan.past import corrected
-from instar.stages.plan.probe import Probe, probe
+from instar.stages.plan.probe import probe
 from instar.stages.plan.rule import Facts, choose
 
 _ANALYSED = 2_048  # rows
@@ -70,7 +69,7 @@ def plan(
         layers = _layers(seen) if seen else ()
         fallen = gathering.drop(seen) if seen else None
         tools.progress("plan", 2, 3, "probing")
-        tried = _probed(seen) if seen and not changed else None
+        tried = probe(seen, champion.recipe) if seen and not changed else None
         net = seen.net if seen else None
         there = means(request, champion, admission, net, tools.artifacts)
         case = _case(champion, admission, there)
@@ -128,13 +127,6 @@ def _fresh(admission: Admission) -> int:
 
 def _layers(seen: Evidence) -> tuple[Layer, ...]:
     return analyse.layers(seen.net, tuple(x[:_ANALYSED].numpy() for x in seen.fresh.inputs))
-
-
-def _probed(seen: Evidence) -> Probe | None:
-    try:
-        return probe(seen)
-    except NoHead:
-        return None
 
 
 @contextlib.contextmanager

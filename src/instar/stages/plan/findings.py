@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import PlanPolicy
@@ -41,10 +42,10 @@ def _worth(choice: Choice, tried: Probe | None, policy: PlanPolicy) -> Finding:
         "worth",
         Verdict.FAIL if kept else Verdict.PASS,
         f"{choice.strategy}: {choice.reason}",
-        measured=tried.gain.value if tried else None,
+        measured=tried.best.gain.value if tried else None,
         limit=policy.min_gain if tried else None,
-        interval=tried.gain.interval if tried else None,
-        n=tried.gain.n if tried else None,
+        interval=tried.best.gain.interval if tried else None,
+        n=tried.best.gain.n if tried else None,
         passes_if="fresh rows that differ more from the old ones, or plan.strategy: incremental"
         if kept
         else "",
@@ -56,26 +57,35 @@ def _probe(tried: Probe | None, metric: str, policy: PlanPolicy) -> Finding:
         return Finding(
             "probe",
             Verdict.INCONCLUSIVE,
-            "no probe: the network changes, or does not end in a Linear layer",
-            passes_if="a network that ends in nn.Linear",
+            "no probe: the network changes",
+            passes_if="the champion's own network",
             enforced=False,
         )
-    low, high = tried.gain.interval.low, tried.gain.interval.high
+    best = tried.best.gain
+    low, high = best.interval.low, best.interval.high
     verdict = Verdict.PASS if low > 0 else Verdict.INCONCLUSIVE
+    reaches = {"all layers, fine-tuned for a moment": tried.body}
+    if tried.head is not None:
+        reaches = {"the refitted head": tried.head, **reaches}
+    told = (
+        f"{name}: {100 * reach.gain.value:.2f} points gained, {100 * reach.forgetting:.2f} lost on "
+        f"old rows, {100 * reach.flips:.1f} % of the answers flipped"
+        for name, reach in reaches.items()
+    )
     return Finding(
         "probe",
         verdict if high >= policy.min_gain else Verdict.FAIL,
-        f"the refitted head gains {100 * tried.gain.value:.2f} points of {metric} on fresh rows "
-        f"it has not seen, loses {100 * tried.forgetting:.2f} on old ones and flips "
-        f"{100 * tried.flips:.1f} % of the answers",
-        measured=tried.gain.value,
+        f"{metric} on fresh rows it has not seen, after learning half of them; {'; '.join(told)}",
+        measured=best.value,
         limit=policy.min_gain,
         unit=metric,
-        interval=tried.gain.interval,
-        n=tried.gain.n,
+        interval=best.interval,
+        n=best.n,
         passes_if="" if low > 0 else "more fresh labels, or a larger change",
         enforced=False,
-        picture=_interval_picture("gain of the refitted head", tried.gain, policy.min_gain),
+        picture=_intervals(
+            {name: reach.gain for name, reach in reaches.items()}, limit=policy.min_gain
+        ),
     )
 
 
@@ -93,7 +103,7 @@ def _drop(fallen: Estimate, metric: str) -> Finding:
         n=fallen.n,
         passes_if="a successor" if sure else "",
         enforced=False,
-        picture=_interval_picture("fall on fresh rows", fallen, None),
+        picture=_intervals({"fall on fresh rows": fallen}, limit=None),
     )
 
 
@@ -123,14 +133,14 @@ def _dead_units(layers: tuple[Layer, ...]) -> Finding:
     )
 
 
-def _interval_picture(label: str, estimate: Estimate, limit: float | None) -> dict[str, object]:
-    value, low, high = (
-        float(f"{100 * x:.4g}")
-        for x in (estimate.value, estimate.interval.low, estimate.interval.high)
-    )
+def _intervals(estimates: Mapping[str, Estimate], limit: float | None) -> dict[str, object]:
+    rows = []
+    for label, one in estimates.items():
+        ends = {"value": one.value, "low": one.interval.low, "high": one.interval.high}
+        rows.append({"label": label, **{k: float(f"{100 * x:.4g}") for k, x in ends.items()}})
     return {
         "kind": "intervals",
-        "rows": [{"label": label, "value": value, "low": low, "high": high}],
+        "rows": rows,
         "zero": 0,
         "limit": None if limit is None else 100 * limit,
         "unit": "points",

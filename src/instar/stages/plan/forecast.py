@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ def forecasts(
     """Forecast the named strategies.
 
     Args:
-        probe: None where it could not be run: gains are then unknown and given as 0.
+        probe: None where there was none: gains are then unknown and given as 0.
         case: The champion's recipe, and training rows.
     """
     pace = paced(evidence)
@@ -50,11 +51,15 @@ def _one(name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPol
     cpu_s = _seconds(pace, route, case)
     gain, forgetting, flips = (0.0, 0.0, 0.0)
     source = "cost from timed steps; no probe, so no gain is forecast"
-    if probe is not None:
+    reach = getattr(probe, strategy.usual.of) if probe else None
+    if reach is not None and math.isfinite(reach.gain.value):
         usual = strategy.usual.expected(case)
-        seen = (probe.gain.value, probe.forgetting, probe.flips)
+        seen = (reach.gain.value, reach.forgetting, reach.flips)
         gain, forgetting, flips = (share * value for share, value in zip(usual, seen, strict=True))
-        source = f"probe on {probe.gain.n:,} rows x usual shares; cost from timed steps"
+        source = (
+            f"probe of the {strategy.usual.of} on {reach.gain.n:,} rows x usual shares; cost from "
+            "timed steps"
+        )
     return Forecast(
         strategy=name,
         gain=gain,

@@ -111,10 +111,10 @@ def _worthless(facts: Facts, policy: PlanPolicy) -> str:
     if probe is None or "keep" not in policy.strategies:
         return ""
     steady = drop is None or drop.interval.low <= 0
-    high = probe.gain.interval.high
+    high = max(reach.gain.interval.high for reach in (probe.head, probe.body) if reach)
     if steady and high < policy.min_gain:
         return (
-            f"the champion has not fallen on fresh rows, and refitting its head gains at most "
+            f"the champion has not fallen on fresh rows, and a moment's learning gains at most "
             f"{100 * high:.2f} points, less than {100 * policy.min_gain:.2f}"
         )
     best = _best(facts, policy)
@@ -162,8 +162,8 @@ def _preferred(facts: Facts, policy: PlanPolicy) -> Choice:
             "no old row is left to replay; the champion's answers and weights stand in for them",
         )
     if probe is None:
-        return Choice("incremental", "no probe was possible; going on from the champion is cheap")
-    gain = f"refitting the head gains {100 * probe.gain.value:.1f} points on fresh rows"
+        return Choice("incremental", "there was no probe; going on from the champion is cheap")
+    gain = f"a moment's learning gains {100 * probe.best.gain.value:.1f} points on fresh rows"
     best = _best(facts, policy)
     if not best:
         return Choice("incremental", gain)

@@ -1,0 +1,57 @@
+"""Go on from a network's weights for a moment, on a copy: what a short training would find."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from instar.core.data import TaskKind
+from instar.models.recipes import Recipe
+
+
+def fine_tuned(
+    net: nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    labels: NDArray[Any],
+    kind: TaskKind,
+    recipe: Recipe,
+    seed: int,
+) -> nn.Module:
+    """Train a copy of a network on rows alone, its rate falling to nothing along a cosine.
+
+    Args:
+        inputs: The network's call arguments, each (n, ...).
+        labels: Index of the class, or the value, (n,).
+    Returns:
+        The copy, in evaluation mode.
+    """
+    tuned, truth = copy.deepcopy(net).train(), torch.tensor(labels)
+    optimizer = torch.optim.AdamW(tuned.parameters(), lr=recipe.lr, fused=True)
+    epoch, order = recipe.steps(len(truth)) // recipe.epochs, torch.Generator().manual_seed(seed)
+    course = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / epoch / recipe.epochs))
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # dropout draws
+        for _ in range(recipe.epochs):
+            for i in torch.randperm(len(truth), generator=order).tensor_split(epoch):
+                loss = _loss(tuned(*(part[i] for part in inputs)), truth[i], kind)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                optimizer.step()
+                course.step()
+    return tuned.eval()
+
+
+def _loss(out: torch.Tensor, truth: torch.Tensor, kind: TaskKind) -> torch.Tensor:
+    if kind is TaskKind.MULTICLASS:
+        return functional.cross_entropy(out, truth)
+    if kind is TaskKind.BINARY:
+        return functional.binary_cross_entropy_with_logits(out[:, 0], truth.to(out.dtype))
+    return functional.mse_loss(out[:, 0], truth.to(out.dtype))
