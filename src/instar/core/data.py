@@ -197,12 +197,16 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The three parts of one data set, each a snapshot of its own."""
+    """The three parts of one data set, each a snapshot of its own.
+
+    `unlabelled` are rows without a label, where they are kept: they belong to no part.
+    """
 
     train: Snapshot
     valid: Snapshot
     test: Snapshot
     how: str = "stratified"
+    unlabelled: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)

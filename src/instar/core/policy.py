@@ -93,7 +93,9 @@ class AdmitPolicy:
     unknown_category: Literal["refuse", "other", "quarantine"] = setting(
         "refuse", "what happens to a category value the champion never saw"
     )
-    unlabelled: Literal["refuse", "drop"] = setting("drop", "what happens to rows without a label")
+    unlabelled: Literal["refuse", "drop", "keep"] = setting(
+        "drop", "what happens to rows without a label; kept, the strategy adapt-stats reads them"
+    )
     new_classes: Literal["refuse", "admit"] = setting("refuse", "labels the champion does not know")
     drift_effect: float = setting(0.25, "PSI from which a column counts as drifted", gt=0)
     drift_alpha: float = setting(0.01, "false alarms over all columns together", gt=0, lt=1)

@@ -181,3 +181,24 @@ def test_admit_unusable_rows_are_refused_as_a_whole(run, spoil, code):
     with pytest.raises(InputError) as caught:
         run(spoil(rows(300, 2)))
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("unlabelled", ["drop", "keep"])
+def test_admit_rows_without_a_label_are_dropped_or_kept_apart(run, tools, unlabelled):
+    fresh = rows(1000, 5).with_columns(
+        pl.when(pl.int_range(pl.len()) < 400).then(pl.col("answer")).alias("answer")
+    )
+    record = run(fresh, unlabelled=unlabelled)
+    assert record.verdict is Verdict.PASS
+    parts = (record.split.train, record.split.valid, record.split.test)
+    assert sum(part.rows for part in parts) == 400
+    done = {one.action: one.rows for one in record.cleaning}
+    if unlabelled == "drop":
+        assert record.split.unlabelled is None
+        assert done["drop rows without a label"] == 600
+    else:
+        kept = load(record.split.unlabelled, tools.artifacts)
+        assert kept["answer"].null_count() == kept.height == 600
+        assert kept["x"].to_list() == fresh["x"][400:].to_list()
+        assert done["keep apart rows without a label"] == 600
+    assert decode(Admission, encode(record)) == record

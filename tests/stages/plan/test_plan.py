@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import polars as pl
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from instar.core.errors import InputError, NothingAdmitted, UnknownName
 from instar.core.finding import Verdict
 from instar.core.policy import PlanPolicy
 from instar.core.records import Admission, Network
+from instar.data import snapshot
 from instar.models import build, weights
 from instar.models.strategies import STRATEGIES
 from instar.stages.plan import plan
@@ -150,7 +152,7 @@ def test_plan_without_a_head_probes_the_body_alone(line):
     record = run(world, champion=champion, request=request)
     assert "head" not in codes(record)["probe"].message
     assert len(codes(record)["probe"].picture["rows"]) == 1
-    assert "head" not in {one.strategy for one in record.forecasts}
+    assert {one.strategy: one.gain for one in record.forecasts}["head"] == 0
     assert record.verdict is Verdict.PASS
 
 
@@ -166,3 +168,40 @@ def test_plan_is_repeatable_but_for_clock_times(line):
     first, again = run(world), run(world)
     assert (first.strategy, first.reason) == (again.strategy, again.reason)
     assert [f.gain for f in first.forecasts] == [f.gain for f in again.forecasts]
+
+
+def misled(line, labels):
+    """A champion whose normalisation expects other rows; of the fresh ones few have a label."""
+    world = line(network=Network(family="mlp", options={"hidden": [16], "norm": "batch"}))
+    tools, split = world.tools, world.admission.split
+    state = weights.read(tools.artifacts.read(world.champion.weights))
+    for name in [name for name in state if name.endswith("running_mean")]:
+        draw = torch.Generator().manual_seed(1)
+        state[name] = state[name] + 3 * torch.randn(state[name].shape, generator=draw)
+    champion = dataclasses.replace(world.champion, weights=tools.artifacts.put(weights.save(state)))
+    fresh = snapshot.load(split.train, tools.artifacts)
+    taken = [
+        snapshot.take(part, champion.schema, tools.artifacts, "fresh")
+        for part in (
+            fresh.head(labels),
+            fresh.tail(-labels).with_columns(answer=pl.lit(None, pl.String)),
+        )
+    ]
+    split = dataclasses.replace(split, train=taken[0], unlabelled=taken[1])
+    admission = dataclasses.replace(world.admission, split=split)
+    return dataclasses.replace(world, champion=champion, admission=admission)
+
+
+def test_plan_audits_moved_statistics_on_labelled_rows(line):
+    record = run(misled(line, 400), PlanPolicy(strategies=("keep", "adapt-stats")))
+    assert record.strategy == "adapt-stats"
+    assert "moved statistics" in codes(record)["probe"].message
+    forecast = {one.strategy: one for one in record.forecasts}["adapt-stats"]
+    assert forecast.gain > 0.005
+    assert "probe of the statistics on 200 rows" in forecast.source
+
+
+def test_plan_keeps_the_champion_where_moved_statistics_fail_their_audit(line):
+    world = line(network=Network(family="mlp", options={"hidden": [16], "norm": "batch"}))
+    record = run(world, PlanPolicy(strategies=("keep", "adapt-stats")))
+    assert record.strategy == "keep"

@@ -393,6 +393,23 @@ def test_train_adapter_and_stats_fit_networks_of_their_kind(line, planned, tmp_p
     assert all("running" in name or "tracked" in name for name in moved)
 
 
+def test_train_moves_statistics_by_rows_without_a_label_too(line, planned):
+    normed = Network(family="mlp", options={"hidden": [16], "norm": "batch"})
+    world = line(turn=1.0, network=normed)
+    alone = run(world, planned("adapt-stats"))
+    split = world.admission.split
+    held = snapshot.load(split.valid, world.tools.artifacts)
+    shifted = held.with_columns(pl.col("x") + 5, answer=pl.lit(None, pl.String))
+    more = snapshot.take(shifted, world.champion.schema, world.tools.artifacts, "unlabelled")
+    admission = dataclasses.replace(
+        world.admission, split=dataclasses.replace(split, unlabelled=more)
+    )
+    both = run(dataclasses.replace(world, admission=admission), planned("adapt-stats"))
+    told = next(f for f in both.findings if f.code == "statistics")
+    assert told.n == split.train.rows + split.valid.rows
+    assert both.weights != alone.weights
+
+
 @pytest.mark.parametrize("strategy", ["incremental", "warm"])
 @pytest.mark.parametrize("memory", ["all", "sample"])
 def test_train_never_learns_from_the_old_rows_it_chooses_on(line, strategy, memory):

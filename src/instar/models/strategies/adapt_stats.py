@@ -16,7 +16,7 @@ def _route(case: Case) -> Route:
 adapt_stats = Strategy(
     "is the champion with its normalisation moved half-way to the fresh rows; no label is read",
     _route,
-    Usual(gain=0.0, forgetting=0.5, flips=0.5),
+    Usual(gain=1.0, forgetting=1.0, flips=1.0, of="statistics"),
     (Need.STATISTICS,),
 )
 """

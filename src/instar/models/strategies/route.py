@@ -63,16 +63,16 @@ class Route:
 class Usual:
     """Gain, forgetting and flips in units of the probe's: what was seen elsewhere, a prior.
 
-    `of` names the probe: that of the head alone, or that of all layers, the body. Where fresh rows
-    are fewer than `share` of the old ones, they drown in them: the gain falls with the root of
-    what is missing.
+    `of` names the probe: of the head alone, of all layers (the body), or of moved statistics. Where
+    fresh rows are fewer than `share` of the old ones, they drown in them: the gain falls with the
+    root of what is missing.
     """
 
     gain: float
     forgetting: float
     flips: float
     share: float = 0.0
-    of: Literal["head", "body"] = "body"
+    of: Literal["head", "body", "statistics"] = "body"
 
     def expected(self, case: Case) -> tuple[float, float, float]:
         """Say gain, forgetting and flips for this many rows.

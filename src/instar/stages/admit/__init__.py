@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instar.bundle.runtime import ServedBundle
-from instar.core.data import Split
+from instar.core.data import Snapshot, Split
 from instar.core.finding import Finding, Verdict, worst
 from instar.core.policy import AdmitPolicy
 from instar.core.records import Admission, ModelVersion, Request
@@ -120,20 +120,15 @@ def _quarantine(held: Sequence[Held], tools: Tools) -> str:
 def _split(evidence: Evidence, barred: NDArray[np.int64], request: Request, tools: Tools) -> Split:
     allowed = np.ones(evidence.fresh.height, bool)
     allowed[barred] = False
-    rows = evidence.fresh.filter(pl.Series(allowed) & pl.col(evidence.task.target).is_not_null())
+    labelled = pl.col(evidence.task.target).is_not_null()
+    rows, without = (evidence.fresh.filter(pl.Series(allowed) & w) for w in (labelled, ~labelled))
     how = evidence.policy.split
-    train, valid, test = (
-        take(
-            part,
-            evidence.schema,
-            tools.artifacts,
-            f"{request.fresh.source}: {name}",
-            request.task.time,
-        )
-        for name, part in zip(
-            ("train", "validation", "test"),
-            split(rows, request.task, how, tools.seed),
-            strict=True,
-        )
-    )
-    return Split(train, valid, test, how.how)
+
+    def taken(part: pl.DataFrame, name: str) -> Snapshot:
+        source = f"{request.fresh.source}: {name}"
+        return take(part, evidence.schema, tools.artifacts, source, request.task.time)
+
+    parts = split(rows, request.task, how, tools.seed)
+    train, valid, test = map(taken, parts, ("train", "validation", "test"))
+    kept = evidence.policy.unlabelled == "keep" and without.height
+    return Split(train, valid, test, how.how, taken(without, "unlabelled") if kept else None)

@@ -10,7 +10,7 @@ from instar.stages.admit.evidence import Evidence
 
 
 def cleaned(evidence: Evidence, barred: NDArray[np.int64]) -> tuple[Cleaning, ...]:
-    """List what is done to the rows: dropped without a label, held back, filled.
+    """List what is done to the rows: dropped or kept apart without a label, held back, filled.
 
     Missing values stay missing in the snapshots. The preprocessing fills them, in training and in
     the bundle alike, so that a live request is treated as a training row was.
@@ -20,7 +20,8 @@ def cleaned(evidence: Evidence, barred: NDArray[np.int64]) -> tuple[Cleaning, ..
 
 def _unlabelled(evidence: Evidence) -> list[Cleaning]:
     rows = evidence.fresh.height - evidence.labelled.height
-    return [Cleaning("drop rows without a label", evidence.task.target, rows)] if rows else []
+    done = "keep apart" if evidence.policy.unlabelled == "keep" else "drop"
+    return [Cleaning(f"{done} rows without a label", evidence.task.target, rows)] if rows else []
 
 
 def _barred(barred: NDArray[np.int64]) -> list[Cleaning]:

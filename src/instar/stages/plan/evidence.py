@@ -39,7 +39,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The champion's network; shuffled rows: fresh, learnt from, and held against."""
+    """The champion's network; shuffled rows: fresh, learnt from, and held against.
+
+    `unlabelled` are the network's call arguments for fresh rows without a label, if any are kept.
+    """
 
     task: Task
     net: nn.Module
@@ -47,6 +50,7 @@ class Evidence:
     old: Seen
     holdout: Seen | None
     seed: int
+    unlabelled: tuple[torch.Tensor, ...] | None = None
 
     @property
     def metric(self) -> Metric:
@@ -78,12 +82,15 @@ def gather(
     net = build.build(champion.network, how.inputs(champion.task.outputs), tools.project)
     weights.load(net, tools.artifacts.read(champion.weights))
 
-    def seen(*snapshots: Snapshot) -> Seen:
+    def drawn(*snapshots: Snapshot) -> pl.DataFrame:
         frame = snapshot.load_all(snapshots, tools.artifacts)
-        drawn = sample(frame, 2 * policy.probe_rows, tools.seed)
-        drawn = drawn.sample(fraction=1.0, shuffle=True, seed=tools.seed)
-        return _seen(drawn, champion)
+        some = sample(frame, 2 * policy.probe_rows, tools.seed)
+        return some.sample(fraction=1.0, shuffle=True, seed=tools.seed)
 
+    def seen(*snapshots: Snapshot) -> Seen:
+        return _seen(drawn(*snapshots), champion)
+
+    without = admission.split.unlabelled
     old = (champion.replay,) if champion.replay else champion.train
     return Evidence(
         task=champion.task,
@@ -92,6 +99,7 @@ def gather(
         old=seen(*old),
         holdout=seen(*champion.holdout) if champion.holdout else None,
         seed=tools.seed,
+        unlabelled=predict.tensors(prepare.inputs(drawn(without), how)) if without else None,
     )
 
 

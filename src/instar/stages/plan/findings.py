@@ -64,9 +64,12 @@ def _probe(tried: Probe | None, metric: str, policy: PlanPolicy) -> Finding:
     best = tried.best.gain
     low, high = best.interval.low, best.interval.high
     verdict = Verdict.PASS if low > 0 else Verdict.INCONCLUSIVE
-    reaches = {"all layers, fine-tuned for a moment": tried.body}
-    if tried.head is not None:
-        reaches = {"the refitted head": tried.head, **reaches}
+    names = {
+        "the refitted head": tried.head,
+        "all layers, fine-tuned for a moment": tried.body,
+        "moved statistics of normalisation": tried.statistics,
+    }
+    reaches = {name: reach for name, reach in names.items() if reach}
     told = (
         f"{name}: {100 * reach.gain.value:.2f} points gained, {100 * reach.forgetting:.2f} lost on "
         f"old rows, {100 * reach.flips:.1f} % of the answers flipped"

@@ -54,7 +54,9 @@ def _one(name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPol
     reach = getattr(probe, strategy.usual.of) if probe else None
     if reach is not None and math.isfinite(reach.gain.value):
         usual = strategy.usual.expected(case)
-        seen = (reach.gain.value, reach.forgetting, reach.flips)
+        sure = max(0.0, reach.gain.interval.low)  # what reads no label has to prove itself
+        gained = sure if strategy.usual.of == "statistics" else reach.gain.value
+        seen = (gained, reach.forgetting, reach.flips)
         gain, forgetting, flips = (share * value for share, value in zip(usual, seen, strict=True))
         source = (
             f"probe of the {strategy.usual.of} on {reach.gain.n:,} rows x usual shares; cost from "

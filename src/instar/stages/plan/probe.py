@@ -1,13 +1,15 @@
 """The probe: what a moment's learning on half of the fresh rows does to the other half.
 
-Twice: the head alone is refitted, and all layers are fine-tuned in some thirty steps. Together they
+The head alone is refitted, and all layers are fine-tuned in some thirty steps. Together they
 cost a few hundredths of a retrain. Where the second gains more than the first, the layers
 below have something to learn; what it forgets, nothing being replayed, is what a strategy has
-to prevent.
+to prevent. Where there is batch normalisation, its statistics are moved as well: that reads no
+label, so the labelled rows are an audit of it.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -16,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from instar.models import recipes, surgery
+from instar.models import recipes, statistics, surgery
 from instar.models.fine_tune import fine_tuned
 from instar.models.head import refit
 from instar.models.predict import Floats, logits
@@ -38,17 +40,24 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What refitting the head reaches, None where the network has none, and what all layers do."""
+    """What refitting the head reaches, what all layers do, and what moved statistics do.
+
+    `head` and `statistics` are None where the network has no such thing.
+    """
 
     head: Reach | None
     body: Reach
+    statistics: Reach | None = None
+
+    @property
+    def reaches(self) -> list[Reach]:
+        """Those that there are."""
+        return [reach for reach in (self.head, self.body, self.statistics) if reach]
 
     @property
     def best(self) -> Reach:
-        """The one of the larger gain."""
-        if self.head is None or self.body.gain.value > self.head.gain.value:
-            return self.body
-        return self.head
+        """The one of the largest gain."""
+        return max(self.reaches, key=lambda reach: np.nan_to_num(reach.gain.value, nan=-np.inf))
 
 
 def probe(evidence: Evidence, champion: Mapping[str, float]) -> Probe:
@@ -59,7 +68,7 @@ def probe(evidence: Evidence, champion: Mapping[str, float]) -> Probe:
     Source:
         Kirichenko et al. 2023, "Last Layer Re-Training is Sufficient", for the head.
     """
-    return Probe(_head(evidence), _body(evidence, champion))
+    return Probe(_head(evidence), _body(evidence, champion), _statistics(evidence))
 
 
 def _head(evidence: Evidence) -> Reach | None:
@@ -85,19 +94,31 @@ def _answers(layer: nn.Linear, cached: torch.Tensor) -> Floats:
 
 def _body(evidence: Evidence, champion: Mapping[str, float]) -> Reach:
     fresh, middle = evidence.fresh, len(evidence.fresh) // 2
-    learnt, held = (
-        tuple(part[place] for part in fresh.inputs)
-        for place in (slice(middle), slice(middle, None))
-    )
     tuned = fine_tuned(
         evidence.net,
-        learnt,
+        tuple(part[:middle] for part in fresh.inputs),
         fresh.labels[:middle],
         evidence.task.kind,
         recipes.glimpse(champion, middle),
         evidence.seed,
     )
-    pair = (evidence.net, tuned)
+    return _compared(evidence, tuned)
+
+
+def _statistics(evidence: Evidence) -> Reach | None:
+    if not statistics.layers(evidence.net):
+        return None
+    moved, seen = copy.deepcopy(evidence.net), evidence.fresh.inputs
+    if evidence.unlabelled is not None:
+        seen = tuple(torch.cat(pair) for pair in zip(seen, evidence.unlabelled, strict=True))
+    statistics.half_way(moved, seen)
+    return _compared(evidence, moved)
+
+
+def _compared(evidence: Evidence, changed: nn.Module) -> Reach:
+    """Ask the champion and a changed copy about the fresh rows held back, and the old ones."""
+    middle, pair = len(evidence.fresh) // 2, (evidence.net, changed)
+    held = tuple(part[middle:] for part in evidence.fresh.inputs)
     return _reach(
         evidence,
         [logits(net, held) for net in pair],

@@ -13,7 +13,15 @@ from instar.stages.plan.means import Means
 from instar.stages.plan.probe import Probe
 from instar.stats.bootstrap import Estimate
 
-_WEIGHED = ("head", "incremental", "incremental-stable", "warm", "hybrid", "adapter")
+_WEIGHED = (
+    "head",
+    "incremental",
+    "incremental-stable",
+    "warm",
+    "hybrid",
+    "adapter",
+    "adapt-stats",
+)
 _NEXT = ("incremental", "hybrid", "incremental-blind", "head", "warm", "full", "recent", "keep")
 """What takes the place of a strategy that is not allowed or not possible, in order."""
 
@@ -111,7 +119,7 @@ def _worthless(facts: Facts, policy: PlanPolicy) -> str:
     if probe is None or "keep" not in policy.strategies:
         return ""
     steady = drop is None or drop.interval.low <= 0
-    high = max(reach.gain.interval.high for reach in (probe.head, probe.body) if reach)
+    high = max(reach.gain.interval.high for reach in probe.reaches)
     if steady and high < policy.min_gain:
         return (
             f"the champion has not fallen on fresh rows, and a moment's learning gains at most "

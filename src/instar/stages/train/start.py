@@ -105,6 +105,7 @@ def lay(
             teach=lambda part: _taught(part, teach()),
             loss=loss,
             seed=tools.seed,
+            unlabelled=_unlabelled(split, how, tools),
         ),
         schema=schema,
         preprocessing=how,
@@ -118,6 +119,12 @@ def _split(admission: Admission) -> Split:
     if admission.split is None:
         raise NothingAdmitted
     return admission.split
+
+
+def _unlabelled(split: Split, how: Preprocessing, tools: Tools) -> tuple[torch.Tensor, ...] | None:
+    if split.unlabelled is None:
+        return None
+    return predict.tensors(prepare.inputs(snapshot.load(split.unlabelled, tools.artifacts), how))
 
 
 def _preprocessing(

@@ -39,5 +39,5 @@ def _unlabelled(evidence: Evidence, without: int) -> Finding:
         limit=0,
         unit="rows",
         n=evidence.fresh.height,
-        passes_if="a label in every row, or admit.unlabelled: drop",
+        passes_if="a label in every row, or admit.unlabelled: drop or keep",
     )

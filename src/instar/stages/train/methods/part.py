@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from torch import nn
 
 from instar.core.data import Task
@@ -27,7 +28,8 @@ class Ground:
     `champion` are its weights, as far as they fit `net`; `anew` makes new ones. `learn` are the
     rows of an epoch. `replay` are old rows, `old_valid` others of the same sample that the
     training never sees; either is None where there are no old rows. `teach` gives rows the
-    champion's logits as `teacher`. `loss` is the training's own.
+    champion's logits as `teacher`. `loss` is the training's own. `unlabelled` are the network's
+    call arguments for fresh rows without a label, where there are any.
     """
 
     task: Task
@@ -41,6 +43,7 @@ class Ground:
     teach: Callable[[Rows], Rows]
     loss: Loss
     seed: int = 0
+    unlabelled: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
