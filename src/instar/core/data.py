@@ -89,9 +89,20 @@ class Snapshot:
 
 
 class TaskKind(enum.Enum):
+    """What kind of answer is wanted. What follows from it stands in three families.
+
+    `data.schema.tasks` reads the labels, `models.tasks` learns from them, `tasks` judges and
+    serves the answers: one file a kind in each.
+    """
+
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+
+    @property
+    def judged(self) -> bool:
+        """Tell whether an answer is right or wrong; a number is only near or far."""
+        return self is not TaskKind.REGRESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,16 @@ class Task:
     @property
     def outputs(self) -> int:
         return len(self.classes) if self.kind is TaskKind.MULTICLASS else 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Name the columns in which the truth stands."""
+        return (self.target,)
+
+    @property
+    def shown(self) -> str:
+        """Name what is predicted, for people."""
+        return self.target
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from instar.core import space
-from instar.core.data import Task, TaskKind
+from instar.core.data import Task
 from instar.core.names import is_name
 from instar.core.policy import Policy
 from instar.policy.document import Document
@@ -64,7 +64,7 @@ def _training(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     train = policy.train
     if ":" in train.loss and not FUNCTION.fullmatch(train.loss):
         yield "policy.train.loss", "the name of a loss, or module:function", train.loss
-    if train.label_smoothing and task.kind is TaskKind.REGRESSION:
+    if train.label_smoothing and not task.kind.judged:
         wanted = "0, since a regression has no classes,"
         yield "policy.train.label_smoothing", wanted, train.label_smoothing
     if train.schedule == "plateau" and train.patience < 3:

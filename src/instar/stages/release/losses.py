@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from instar.core.data import TaskKind
 from instar.core.errors import PolicyError
 from instar.core.family import Family
 from instar.core.records import ModelVersion
+from instar.tasks import form_of
 
 Array = NDArray[np.float64]
 _PAST = 256
@@ -90,13 +90,11 @@ def loss_of(name: str, champion: ModelVersion) -> tuple[str, Loss, float]:
         UnknownName: the family has no such member.
         NoRanking: the task has no two classes to rank.
     """
-    kind = champion.task.kind
-    regression = kind is TaskKind.REGRESSION
-    if name == "auroc" and kind is not TaskKind.BINARY:
+    form, kind = form_of(champion.task), champion.task.kind
+    if name == "auroc" and name not in form.qualities:
         raise NoRanking(kind.value)
-    if name == "auto":
-        name = "squared_error" if regression else "brier"
-    if not regression:
+    name = form.qualities[0] if name == "auto" else name
+    if kind.judged:
         return name, LOSSES[name], 1.0
     target = champion.schema[champion.task.target]
     return name, LOSSES[name], ((target.high or 0.0) - (target.low or 0.0)) or 1.0

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from instar.core.data import Preprocessing
+from instar.core.data import Preprocessing, Task
 from instar.data.images import decode
 from instar.stages.validate.evidence import Rows, Scores
 from instar.stats.metrics import score
 from instar.stats.metrics.auroc import roc_curve
 from instar.stats.metrics.calibration import calibration_curve
+from instar.tasks import form_of
 
 POINTS = 100  # a curve has, at most
 EXAMPLES = 12
@@ -99,11 +100,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Picture:
     return {"kind": "table", "columns": list(columns), "rows": shown}
 
 
-def examples(rows: Rows, at: Sequence[int], classes: Sequence[str], how: Preprocessing) -> Picture:
+def examples(rows: Rows, at: Sequence[int], task: Task, how: Preprocessing) -> Picture:
     """Show the rows at some places with the true, the earlier and the present answer."""
     places = list(at)[:EXAMPLES]
-    before, now = rows.champion.argmax(axis=1), rows.candidate.argmax(axis=1)
-    told = [(classes[rows.labels[i]], classes[before[i]], classes[now[i]]) for i in places]
+    form = form_of(task)
+    answers = (rows.labels, *(form.decide(s, task) for s in (rows.champion, rows.candidate)))
+    told = [tuple(form.told(side[i], task) for side in answers) for i in places]
     if how.image:
         pixels = rows.frame[how.image.name]
         items = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from instar.core.data import TaskKind
+from instar.core.data import Task, TaskKind
 from instar.core.family import Family
 from instar.stats.metrics.auroc import AUROC
 from instar.stats.metrics.calibration import ECE
@@ -12,6 +12,7 @@ from instar.stats.metrics.hits import ACCURACY, F1, PRECISION, RECALL, TOP5
 from instar.stats.metrics.metric import BadScores, Metric
 from instar.stats.metrics.probabilities import BRIER, LOG_LOSS
 from instar.stats.metrics.regression import MAE, MSE, R2
+from instar.tasks import form_of
 
 METRICS: Family[Metric] = Family(
     "metric",
@@ -31,12 +32,6 @@ METRICS: Family[Metric] = Family(
     },
 )
 
-_PRIMARY = {
-    TaskKind.BINARY: "auroc",
-    TaskKind.MULTICLASS: "accuracy",
-    TaskKind.REGRESSION: "mse",
-}
-
 
 def primary(kind: TaskKind) -> str:
     """Name the metric that decides where a policy names none.
@@ -45,7 +40,22 @@ def primary(kind: TaskKind) -> str:
         >>> primary(TaskKind.BINARY)
         'auroc'
     """
-    return _PRIMARY[kind]
+    return form_of(kind).metric
+
+
+def fitting(task: Task) -> dict[str, Metric]:
+    """List the metrics that fit a task, by name.
+
+    Example:
+        >>> list(fitting(Task(TaskKind.REGRESSION, "y")))
+        ['mse', 'mae', 'r2']
+    """
+    return {name: metric for name, metric in METRICS.items() if task.kind in metric.kinds}
+
+
+def deciding(task: Task) -> Metric:
+    """Find the metric that decides where a policy names none."""
+    return fitting(task)[primary(task.kind)]
 
 
 def score(name: str, scores: ArrayLike, labels: ArrayLike) -> float:
@@ -67,4 +77,4 @@ def score(name: str, scores: ArrayLike, labels: ArrayLike) -> float:
     return METRICS[name](scores, labels)
 
 
-__all__ = ["METRICS", "BadScores", "Metric", "primary", "score"]
+__all__ = ["METRICS", "BadScores", "Metric", "deciding", "fitting", "primary", "score"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding, Verdict
 from instar.stages.admit.evidence import Evidence
 from instar.stages.admit.pictures import bars
@@ -11,11 +10,10 @@ from instar.stages.admit.words import share
 
 def balance(evidence: Evidence) -> list[Finding]:
     """Hold the difference between the largest and the smallest class share against the limit."""
-    if evidence.task.kind is TaskKind.REGRESSION:
+    if evidence.marks is None:
         return []
-    labels = evidence.labelled[evidence.task.target]
-    shares = dict.fromkeys(evidence.task.classes, 0.0)
-    shares |= {name: rows / len(labels) for name, rows in labels.value_counts().iter_rows()}
+    _, marks = evidence.marks
+    shares = dict(zip(marks.names, marks.shares.tolist(), strict=True))
     most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
     apart, limit = shares[most] - shares[least], evidence.policy.balance
     good = apart <= limit
@@ -28,7 +26,7 @@ def balance(evidence: Evidence) -> list[Finding]:
             measured=apart,
             unit="share",
             limit=limit,
-            n=len(labels),
+            n=len(marks.values),
             passes_if="" if good else f"more rows of {least!r}, or a higher admit.balance",
             enforced=evidence.policy.balance_enforced,
             picture=bars({name: 100 * value for name, value in shares.items()}, None, "%"),

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding, Interval, Verdict
+from instar.data.schema.tasks import target_of
 from instar.stages.admit.evidence import Evidence, Held
 from instar.stages.admit.matrix import coded_columns, matrix
 from instar.stages.admit.words import count, days, share
@@ -74,7 +74,7 @@ def _judge(evidence: Evidence) -> Judged:
         rows = rows[(rows // RUN) % step == 0]
     frame = evidence.fresh[rows]
     scores = evidence.answers(frame).astype(np.float64)
-    truth = _truth(frame[evidence.task.target], evidence, scores.shape[1])
+    truth = _truth(frame, evidence, scores.shape[1])
     if not evidence.images:
         scores += _second_opinion(frame, truth, evidence)
     return Judged(rows, scores, truth)
@@ -86,18 +86,14 @@ def _second_opinion(frame: pl.DataFrame, truth: Floats, evidence: Evidence) -> F
     return cross_fit(rows, truth, coded=coded_columns(features), seed=evidence.seed)
 
 
-def _truth(target: pl.Series, evidence: Evidence, outputs: int) -> Floats:
+def _truth(frame: pl.DataFrame, evidence: Evidence, outputs: int) -> Floats:
     """Write labels as the scores that would be right, shape (n, outputs); NaN without a label."""
-    if evidence.task.kind is TaskKind.REGRESSION:
-        numbers: Floats = target.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        return numbers.reshape(-1, 1)
-    classes = evidence.task.classes
-    codes = target.replace_strict(
-        classes, range(len(classes)), default=None, return_dtype=pl.Int64
-    ).fill_null(-1)
-    truth: Floats = (codes.to_numpy()[:, None] == np.arange(outputs)).astype(np.float64)
-    truth[codes.to_numpy() < 0] = np.nan
-    return truth
+    marks = target_of(evidence.task).marks(frame, evidence.task)
+    if marks is not None:
+        return marks.values[:, :outputs]
+    target = frame[evidence.task.target]
+    numbers: Floats = target.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return numbers.reshape(-1, 1)
 
 
 def _places(lag: int) -> str:
@@ -127,11 +123,11 @@ def _answers(
         limit=limit,
         interval=interval,
         n=len(rows),
-        passes_if=f"{evidence.task.target} joined anew for {span}, or those rows left out",
+        passes_if=f"{evidence.task.shown} joined anew for {span}, or those rows left out",
         picture=_picture(evidence, judged),
     )
     reason = f"labels {what}"
-    return [finding, Held(rows, reason, evidence.task.target)]
+    return [finding, Held(rows, reason, evidence.task.shown)]
 
 
 def _headline(evidence: Evidence, judged: Judged) -> Finding:
@@ -156,7 +152,7 @@ def _tells(judged: Judged) -> bool:
 
 def _blind(evidence: Evidence, judged: Judged) -> Finding:
     """Say that nothing could be seen: in order for few rows, or for rows sorted by label."""
-    labels = evidence.labelled[evidence.task.target].to_numpy()
+    labels = target_of(evidence.task).strata(evidence.labelled, evidence.task, evidence.seed)
     mixed = float((labels[1:] != labels[:-1]).mean()) if len(labels) > 1 else 0.0
     enforced = len(labels) >= ENOUGH and mixed > MIXED
     return Finding(

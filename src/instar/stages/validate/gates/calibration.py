@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ValidatePolicy
 from instar.stages.validate import pictures
@@ -12,7 +11,7 @@ from instar.stats.metrics import score
 
 def calibration(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
     """Report the expected calibration error; a limit on `ece` makes it decide."""
-    if evidence.task.kind is TaskKind.REGRESSION:
+    if not evidence.task.kind.judged:
         return ()
     rows = evidence.fresh
     now, before = (score("ece", s, rows.labels) for s in (rows.candidate, rows.champion))

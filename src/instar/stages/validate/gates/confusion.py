@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ValidatePolicy
 from instar.stages.validate import pictures
@@ -15,7 +14,7 @@ LARGEST = 30  # classes that a matrix can show
 def confusion(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
     """Report the confusion matrices of both versions."""
     classes = evidence.task.classes
-    if evidence.task.kind is TaskKind.REGRESSION:
+    if not evidence.task.kind.judged:
         return ()
     rows = evidence.fresh
     right = score("accuracy", rows.candidate, rows.labels)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ValidatePolicy
 from instar.stages.validate.evidence import Evidence, Rows
 from instar.stages.validate.pictures import examples
 from instar.stats.mcnemar import mcnemar
 from instar.stats.proportion import wilson
+from instar.tasks import form_of
 
 
 def flips(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
     """Count negative flips on fresh and on old rows, and show those most sure of themselves."""
-    if evidence.task.kind is TaskKind.REGRESSION:
+    if not evidence.task.kind.judged:
         return ()  # a number is not right or wrong
     found = [_judge("flips:fresh", evidence, evidence.fresh, policy.flips.max, policy)]
     if evidence.old is not None:
@@ -26,8 +26,8 @@ def flips(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
 def _judge(
     code: str, evidence: Evidence, rows: Rows, limit: float, policy: ValidatePolicy
 ) -> Finding:
-    before = rows.champion.argmax(axis=1) == rows.labels
-    now = rows.candidate.argmax(axis=1) == rows.labels
+    form, task = form_of(evidence.task), evidence.task
+    before, now = (form.right(s, rows.labels, task) for s in (rows.champion, rows.candidate))
     lost, won, chance = mcnemar(before, now)
     share = lost / len(rows)
     passed = share <= limit
@@ -45,5 +45,5 @@ def _judge(
         interval=wilson(lost, len(rows), policy.confidence),
         n=len(rows),
         passes_if="" if passed else f"at most {int(limit * len(rows))} of these rows are lost",
-        picture=examples(rows, surest.tolist(), evidence.task.classes, how) if lost else {},
+        picture=examples(rows, surest.tolist(), task, how) if lost else {},
     )
