@@ -144,7 +144,9 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
     network = network_of(project, tools.project)
     _keep_source(network, tools)
-    task = target_of(champion.task).grown(frame, champion.task)
+    grown = target_of(champion.task).grown(frame, champion.task)
+    # The policy says from which probability on a label is given, and may say it anew.
+    task = replace(grown, thresholds=project.task.thresholds)
     return Asked(snapshot, task, network, features)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import instar.data.schema.tasks as targets
 import instar.models.tasks as lessons
 from instar import tasks
 from instar.core.data import Task, TaskKind
+from instar.core.errors import InputError
 from instar.data.schema.tasks import TARGETS
 from instar.models.tasks import LESSONS, lesson_of
 from instar.stages.train.losses import LOSSES
@@ -25,11 +27,17 @@ TASKS = {
     TaskKind.BINARY: Task(TaskKind.BINARY, "y", ("no", "yes")),
     TaskKind.MULTICLASS: Task(TaskKind.MULTICLASS, "y", ("a", "b", "c")),
     TaskKind.REGRESSION: Task(TaskKind.REGRESSION, "y"),
+    TaskKind.MULTILABEL: Task(
+        TaskKind.MULTILABEL, classes=("a", "b", "c"), targets=("a", "b", "c")
+    ),
 }
 LABELS: dict[TaskKind, Any] = {
     TaskKind.BINARY: np.array([0, 1, 1, 0, 1]),
     TaskKind.MULTICLASS: np.array([0, 2, 1, 1, 2]),
     TaskKind.REGRESSION: np.array([0.5, 2.0, -1.0, 0.0, 3.0], np.float32),
+    TaskKind.MULTILABEL: np.array(
+        [[0, 1, 1], [1, np.nan, 0], [0, 1, 0], [1, 1, 1], [np.nan, np.nan, 0]], np.float32
+    ),
 }
 ALL = pytest.mark.parametrize("kind", list(TaskKind))
 
@@ -136,3 +144,52 @@ def test_answers_are_told_in_the_tensors_that_are_listed(kind: TaskKind) -> None
         assert all(want in (-1, got) for want, got in zip(wanted, made.shape, strict=True))
     assert len(form.plain(scores, task)) == len(scores)
     assert all(form.told(answer, task) for answer in form.decide(scores, task))
+
+
+LABELLED = TASKS[TaskKind.MULTILABEL]
+
+
+def test_labels_are_given_from_their_own_thresholds_on() -> None:
+    task = replace(LABELLED, thresholds=(0.5, 0.3, 0.9))
+    scores = np.array([[0.5, 0.29, 0.91], [0.49, 0.3, 0.89]])
+    form = form_of(task)
+    assert form.decide(scores, task).tolist() == [[1, 0, 1], [0, 1, 0]]
+    assert form.told(form.decide(scores, task)[0], task) == "a, c"
+    assert form.plain(scores, task)[1] == {
+        "labels": ["b"],
+        "scores": {"a": 0.49, "b": 0.3, "c": 0.89},
+    }
+    made = form.tensor("decisions", scores, task)
+    assert (made.dtype, made.tolist()) == (bool, [[True, False, True], [False, True, False]])
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        (["c"], [0.0, 0.0, 1.0]),
+        ([], [0.0, 0.0, 0.0]),
+        ({"a": 1, "b": None}, [1.0, None, None]),
+        ({"a": True, "c": 0}, [1.0, None, 0.0]),
+    ],
+)
+def test_late_labels_are_names_that_hold_or_values_by_name(told: Any, kept: Any) -> None:
+    assert form_of(LABELLED).truth(told, LABELLED) == kept
+
+
+@pytest.mark.parametrize("told", ["a", 1, ["d"], {"d": 1}, {"a": 2}, {"a": 0.5}])
+def test_late_labels_that_are_none_are_refused(told: Any) -> None:
+    with pytest.raises(InputError):
+        form_of(LABELLED).truth(told, LABELLED)
+    with pytest.raises(InputError):
+        form_of(TaskKind.BINARY).truth(["yes"], TASKS[TaskKind.BINARY])
+
+
+def test_unknown_labels_move_no_weight() -> None:
+    lesson = lesson_of(TaskKind.MULTILABEL)
+    labels = lesson.labels(LABELS[TaskKind.MULTILABEL])
+    logits = torch.randn(5, 3, requires_grad=True)
+    for loss in (lesson.loss, LOSSES["bce"], LOSSES["focal"]):
+        logits.grad = None
+        loss(logits, labels).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        assert logits.grad is not None
+        assert ((logits.grad == 0) == labels.isnan()).all()

@@ -98,6 +98,7 @@ class TaskKind(enum.Enum):
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+    MULTILABEL = "multilabel"
 
     @property
     def judged(self) -> bool:
@@ -110,28 +111,38 @@ class Task:
     """What is predicted. `classes` are the labels in the order of the network's outputs.
 
     A binary network has one output, the logit of `classes[1]`; a multiclass network has one
-    logit a class; a regression network has one output in the target's unit.
+    logit a class; a regression network has one output in the target's unit. A multilabel network
+    has one logit for each of `targets`, columns of 0 and 1, which are its classes too; a label is
+    given from its probability in `thresholds` on, or from 0.5.
     """
 
     kind: TaskKind
-    target: str
+    target: str = ""
     classes: tuple[str, ...] = ()
     time: str | None = None
     id: str | None = None
+    targets: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] = ()
 
     @property
     def outputs(self) -> int:
-        return len(self.classes) if self.kind is TaskKind.MULTICLASS else 1
+        one = self.kind in (TaskKind.BINARY, TaskKind.REGRESSION)
+        return 1 if one else len(self.classes)
+
+    @property
+    def exclusive(self) -> bool:
+        """Tell whether each row has one class, and no other."""
+        return self.kind in (TaskKind.BINARY, TaskKind.MULTICLASS)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Name the columns in which the truth stands."""
-        return (self.target,)
+        return self.targets or (self.target,)
 
     @property
     def shown(self) -> str:
         """Name what is predicted, for people."""
-        return self.target
+        return ", ".join(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,11 @@ class Preprocessing:
     categories: tuple[CategoryColumn, ...] = ()
     image: ImageColumn | None = None
     onehot: bool = False
+
+    @property
+    def exclusive(self) -> bool:
+        """Tell whether each row has one class, and no other."""
+        return self.kind in (TaskKind.BINARY, TaskKind.MULTICLASS)
 
     @property
     def columns(self) -> tuple[str, ...]:

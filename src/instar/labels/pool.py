@@ -17,7 +17,7 @@ from instar.core.records import ModelVersion
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data.schema import conform
-from instar.data.schema.tasks import labelled, target_of
+from instar.data.schema.tasks import labelled
 from instar.data.schema.text import as_text
 from instar.data.snapshot import load_all
 from instar.data.split import sample
@@ -43,12 +43,12 @@ class NothingToLabel(InputError):
 
 
 class NoClasses(InputError):
-    """Refuse to ask how sure a regression is: it names no probabilities."""
+    """Refuse to ask how sure an answer is that is not one class out of several."""
 
     code = "input.no_classes"
 
-    def __init__(self, what: str, todo: str) -> None:
-        super().__init__(f"a model of classes for {what}", "a regression", todo)
+    def __init__(self, what: str, kind: str, todo: str) -> None:
+        super().__init__(f"a model of one class a row for {what}", f"a {kind} one", todo)
 
 
 class NoPlace(InputError):
@@ -90,8 +90,8 @@ class Pool:
         Raises:
             NoClasses: the champion has none.
         """
-        if not self.task.kind.judged:
-            raise NoClasses(what, todo)
+        if not self.task.exclusive:
+            raise NoClasses(what, self.task.kind.value, todo)
         return self.scores
 
 
@@ -139,7 +139,7 @@ def gather(frame: pl.DataFrame, champion: ModelVersion, tools: Tools, seed: int)
 
 
 def _bare(frame: pl.DataFrame, task: Task) -> pl.Series:
-    if target_of(task).knows(task) is None:
+    if not task.exclusive:
         return frame.select(~labelled(task)).to_series()
     return as_text(frame[task.target]).is_in(task.classes).fill_null(value=False).not_()
 

@@ -124,7 +124,8 @@ class Desk:
                 raise
             scores = self._rescue(turn, error, shelf, read)
             turn = Turn(shelf.champion, 0, 0.0, turn.started)
-        self._record(turn, "ok", name, scores.tolist())
+        kept = form_of(turn.version.bundle.task).kept(scores)
+        self._record(turn, "ok", name, kept.tolist())
         return turn.version, scores
 
     def _choose(self, shelf: Shelf, unit: str, pinned: str) -> Turn:

@@ -10,6 +10,7 @@ from instar.core.family import Family
 from instar.tasks.binary import Binary
 from instar.tasks.form import Form, WrongLabel
 from instar.tasks.multiclass import Multiclass
+from instar.tasks.multilabel import Multilabel
 from instar.tasks.regression import Regression
 
 FORMS: Family[Form] = Family(
@@ -18,6 +19,7 @@ FORMS: Family[Form] = Family(
         "binary": Binary(),
         "multiclass": Multiclass(),
         "regression": Regression(),
+        "multilabel": Multilabel(),
     },
 )
 

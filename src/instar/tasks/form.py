@@ -13,10 +13,10 @@ from instar.core.errors import InputError, UnknownName
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Labels: TypeAlias = NDArray[Any]
 Bools: TypeAlias = NDArray[np.bool_]
-Told: TypeAlias = str | int | float | bool
+Told: TypeAlias = str | int | float | bool | list[str] | dict[str, int | float | bool | None]
 """A true label, as a client tells it."""
-Truth: TypeAlias = float
-"""A true label as it is kept."""
+Truth: TypeAlias = float | list[float | None]
+"""A true label as it is kept; None where it is not known."""
 
 
 class WrongLabel(InputError):
@@ -75,6 +75,10 @@ class Form:
         """Name the c classes of a cell."""
         return task.classes
 
+    def typed(self, labels: Floats) -> Labels:
+        """Give labels that came as plain numbers the type of labels: places of classes."""
+        return labels.astype(np.int64)
+
     def told(self, answer: Any, task: Task) -> str:
         """Write one row's answer or label, as in labels, for people."""
         return task.classes[int(answer)]
@@ -115,6 +119,8 @@ class Form:
             UnknownName: the task has no such class.
             WrongLabel: it is no label of this kind of task.
         """
+        if isinstance(label, list | dict):
+            raise WrongLabel("one label", label)
         if isinstance(label, bool):
             label = str(label).lower()
         if isinstance(label, float) and label.is_integer():

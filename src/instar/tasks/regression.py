@@ -33,6 +33,9 @@ class Regression(Form):
     def right(self, scores: Floats, labels: Labels, task: Task) -> Bools:
         return np.zeros(len(labels), bool)
 
+    def typed(self, labels: Floats) -> Labels:
+        return labels
+
     def told(self, answer: Any, task: Task) -> str:
         return f"{float(answer):.4g}"
 
@@ -46,6 +49,6 @@ class Regression(Form):
         return [{"value": row[0]} for row in scores.tolist()]
 
     def truth(self, label: Told, task: Task) -> Truth:
-        if isinstance(label, str | bool) or not math.isfinite(label):
+        if isinstance(label, str | bool | list | dict) or not math.isfinite(label):
             raise WrongLabel("a finite number as label", label)
         return float(label)

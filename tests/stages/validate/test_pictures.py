@@ -29,7 +29,7 @@ def test_roc_is_short_and_ends_at_both_corners(made):
 
 def test_confusion_agrees_with_scikit_learn(made):
     rows = made().fresh
-    drawn = pictures.confusion(rows, ["no", "yes"])
+    drawn = pictures.confusion(rows, made().task)
     expected = confusion_matrix(rows.labels, rows.candidate.argmax(axis=1))
     assert drawn["matrices"][1]["counts"] == expected.tolist()
 

@@ -7,6 +7,7 @@ from instar.core.family import Family
 from instar.models.tasks.binary import Binary
 from instar.models.tasks.lesson import Lesson
 from instar.models.tasks.multiclass import Multiclass
+from instar.models.tasks.multilabel import Multilabel
 from instar.models.tasks.regression import Regression
 
 LESSONS: Family[Lesson] = Family(
@@ -15,6 +16,7 @@ LESSONS: Family[Lesson] = Family(
         "binary": Binary(),
         "multiclass": Multiclass(),
         "regression": Regression(),
+        "multilabel": Multilabel(),
     },
 )
 

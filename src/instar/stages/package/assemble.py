@@ -48,6 +48,8 @@ def _scores(task: Task) -> Part:
             part.node("Identity", LOGITS, out="scores")
         case TaskKind.MULTICLASS:
             part.node("Softmax", LOGITS, axis=1, out="scores")
+        case TaskKind.MULTILABEL:
+            part.node("Sigmoid", LOGITS, out="scores")
         case TaskKind.BINARY:
             chance = part.node("Sigmoid", LOGITS)
             rest = part.node("Sub", part.constant(1.0, np.float32), chance)

@@ -17,6 +17,7 @@ from instar.models.head import refit
 from instar.models.predict import Floats
 from instar.stages.plan.evidence import LEVEL, RESAMPLES, Evidence, Seen
 from instar.stats.bootstrap import Estimate, paired_bootstrap
+from instar.tasks import form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def probe(evidence: Evidence) -> Probe:
             seed=evidence.seed,
         ),
         forgetting=_forgetting(evidence, head, fitted, evidence.old),
-        flips=float(lost.mean()),
+        flips=float(lost.sum() / max(1, form_of(evidence.task).known(labels).sum())),
     )
 
 

@@ -16,7 +16,7 @@ from instar.stages.validate.evidence import Rows, Scores
 from instar.stats.metrics import score
 from instar.stats.metrics.auroc import roc_curve
 from instar.stats.metrics.calibration import calibration_curve
-from instar.tasks import form_of
+from instar.tasks import Form, form_of
 
 POINTS = 100  # a curve has, at most
 EXAMPLES = 12
@@ -52,22 +52,24 @@ def _roc(name: str, scores: Scores, rows: Rows) -> Picture:
     }
 
 
-def calibration(rows: Rows) -> Picture:
+def calibration(rows: Rows, form: Form) -> Picture:
     """Draw the reliability of both versions' probabilities."""
     curves = []
     for name, scores in _both(rows):
-        curve = calibration_curve(scores, rows.labels)
+        curve = calibration_curve(*form.cells(scores, rows.labels))
         points = {key: [rounded(v) for v in curve[key]] for key in ("predicted", "observed")}
         curves.append({"name": name, **points, "n": curve["n"]})
     return {"kind": "calibration", "curves": curves}
 
 
-def confusion(rows: Rows, classes: Sequence[str]) -> Picture:
-    """Count each class's rows (down) by the class that was answered (across), per version."""
-    matrices = []
+def confusion(rows: Rows, task: Task) -> Picture:
+    """Count each class's cells (down) by the class that was answered (across), per version."""
+    form, matrices = form_of(task), []
+    classes, known = form.names(task), form.known(rows.labels)
+    truth = rows.labels[known].astype(int)
     for name, scores in _both(rows):
         counts = np.zeros((len(classes), len(classes)), int)
-        np.add.at(counts, (rows.labels, scores.argmax(axis=1)), 1)
+        np.add.at(counts, (truth, form.decide(scores, task)[known].astype(int)), 1)
         matrices.append({"name": name, "counts": counts.tolist()})
     return {"kind": "confusion", "classes": list(classes), "matrices": matrices}
 

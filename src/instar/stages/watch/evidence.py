@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 class Evidence:
     """Everything a signal may look at.
 
-    `scores` (n, k) and `labels` (n,) are the labelled answers of the window, oldest first.
+    `scores` (n, k) and `labels` (n,), of several labels (n, k) with NaN for one that is not
+    known, are the labelled answers of the window, oldest first.
     `live` are the last class's probabilities (or the values) of all late answers, `learnt` the
     same on training rows; `learnt` is empty where the champion came without its logits.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from numpy.typing import ArrayLike
 
 from instar.core.data import Task, TaskKind
@@ -9,6 +11,13 @@ from instar.core.family import Family
 from instar.stats.metrics.auroc import AUROC
 from instar.stats.metrics.calibration import ECE
 from instar.stats.metrics.hits import ACCURACY, F1, PRECISION, RECALL, TOP5
+from instar.stats.metrics.labels import (
+    HAMMING_LOSS,
+    MACRO_AUROC,
+    MACRO_F1,
+    MICRO_F1,
+    SUBSET_ACCURACY,
+)
 from instar.stats.metrics.metric import BadScores, Metric
 from instar.stats.metrics.probabilities import BRIER, LOG_LOSS
 from instar.stats.metrics.regression import MAE, MSE, R2
@@ -29,6 +38,11 @@ METRICS: Family[Metric] = Family(
         "mse": MSE,
         "mae": MAE,
         "r2": R2,
+        "macro_auroc": MACRO_AUROC,
+        "macro_f1": MACRO_F1,
+        "micro_f1": MICRO_F1,
+        "subset_accuracy": SUBSET_ACCURACY,
+        "hamming_loss": HAMMING_LOSS,
     },
 )
 
@@ -44,13 +58,19 @@ def primary(kind: TaskKind) -> str:
 
 
 def fitting(task: Task) -> dict[str, Metric]:
-    """List the metrics that fit a task, by name.
+    """List the metrics that fit a task, by name; where thresholds count, those of the task.
 
     Example:
         >>> list(fitting(Task(TaskKind.REGRESSION, "y")))
         ['mse', 'mae', 'r2']
     """
-    return {name: metric for name, metric in METRICS.items() if task.kind in metric.kinds}
+    return {
+        name: replace(metric, prepare=metric.at(task.thresholds))
+        if metric.at and task.thresholds
+        else metric
+        for name, metric in METRICS.items()
+        if task.kind in metric.kinds
+    }
 
 
 def deciding(task: Task) -> Metric:

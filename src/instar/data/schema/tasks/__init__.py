@@ -14,6 +14,7 @@ from instar.core.data import Task, TaskKind
 from instar.core.family import Family
 from instar.data.schema.tasks.binary import Binary
 from instar.data.schema.tasks.multiclass import Multiclass
+from instar.data.schema.tasks.multilabel import Multilabel
 from instar.data.schema.tasks.regression import Regression
 from instar.data.schema.tasks.target import Marks, Target
 
@@ -23,6 +24,7 @@ TARGETS: Family[Target] = Family(
         "binary": Binary(),
         "multiclass": Multiclass(),
         "regression": Regression(),
+        "multilabel": Multilabel(),
     },
 )
 

@@ -83,14 +83,30 @@ def _judge(evidence: Evidence) -> Judged:
 def _second_opinion(frame: pl.DataFrame, truth: Floats, evidence: Evidence) -> Floats:
     features = frame.select(column.name for column in evidence.schema.features)
     rows = matrix(features, evidence.compared[0])
-    return cross_fit(rows, truth, coded=coded_columns(features), seed=evidence.seed)
+    coded = coded_columns(features)
+    if not _apart(evidence):
+        return cross_fit(rows, truth, coded=coded, seed=evidence.seed)
+    each = [
+        cross_fit(rows, truth[:, place : place + 1], coded=coded, seed=evidence.seed)
+        for place in range(truth.shape[1])
+    ]
+    return np.concatenate(each, axis=1)
+
+
+def _apart(evidence: Evidence) -> bool:
+    """Tell whether several labels may hold at once: then each has a model of its own."""
+    return evidence.marks is not None and evidence.marks[1].apart
 
 
 def _truth(frame: pl.DataFrame, evidence: Evidence, outputs: int) -> Floats:
-    """Write labels as the scores that would be right, shape (n, outputs); NaN without a label."""
+    """Write labels as the scores that would be right, shape (n, outputs); NaN without a label.
+
+    A row of which only some labels are known counts as one without.
+    """
     marks = target_of(evidence.task).marks(frame, evidence.task)
     if marks is not None:
-        return marks.values[:, :outputs]
+        values = marks.values[:, :outputs]
+        return np.where(np.isnan(values).any(axis=1, keepdims=True), np.nan, values)
     target = frame[evidence.task.target]
     numbers: Floats = target.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     return numbers.reshape(-1, 1)

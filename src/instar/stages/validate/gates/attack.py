@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from instar.core.data import Preprocessing, TaskKind
-from instar.core.finding import Finding, Verdict
+from instar.core.finding import Finding, Interval, Verdict
 from instar.core.policy import AttackRule, ValidatePolicy
 from instar.data import preprocessing as prepare
 from instar.models.tasks import lesson_of
 from instar.stages.validate.evidence import Evidence
+from instar.stats.bootstrap import bounded_share
 from instar.stats.proportion import wilson
 from instar.tasks import form_of
 
@@ -35,7 +36,7 @@ def attack(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
         return ()  # nothing is right or wrong, or there is nothing to push
     rows, rule = evidence.fresh, policy.attack
     form, task = form_of(evidence.task), evidence.task
-    right = np.flatnonzero(form.right(rows.candidate, rows.labels, task))
+    right = np.flatnonzero(_any(form.right(rows.candidate, rows.labels, task)))
     chosen = np.random.default_rng(evidence.seed).permutation(right)[: rule.rows]
     if not len(chosen):
         return ()
@@ -43,8 +44,20 @@ def attack(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
     inputs = prepare.inputs(frame, how)
     moved = pgd(evidence.network(), inputs, labels, how, rule, evidence.seed, task.kind)
     columns = prepare.columns(frame, how) | raw(moved, how)
-    turned = int((~form.right(evidence.candidate.predict(columns), labels, task)).sum())
-    return (_finding(turned, len(chosen), rule, policy.confidence),)
+    before = form.right(rows.candidate[chosen], labels, task)
+    lost = before & ~form.right(evidence.candidate.predict(columns), labels, task)
+    if before.ndim == 1:
+        interval = wilson(int(lost.sum()), len(chosen), policy.confidence)
+    else:
+        each = [part.reshape(len(part), -1).sum(axis=1).astype(float) for part in (lost, before)]
+        how_often = {"resamples": policy.resamples, "level": policy.confidence}
+        interval = bounded_share(*each, **how_often, seed=evidence.seed)
+    return (_finding(int(lost.sum()), int(before.sum()), rule, interval),)
+
+
+def _any(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell in which rows any cell is set, (n,)."""
+    return np.asarray(cells.reshape(len(cells), -1).any(axis=1))
 
 
 def pgd(
@@ -132,7 +145,7 @@ def raw(inputs: tuple[NDArray[Any], ...], how: Preprocessing) -> dict[str, NDArr
     return columns
 
 
-def _finding(turned: int, n: int, rule: AttackRule, level: float) -> Finding:
+def _finding(turned: int, n: int, rule: AttackRule, interval: Interval) -> Finding:
     share = turned / n
     passed = share <= rule.max
     return Finding(
@@ -143,7 +156,7 @@ def _finding(turned: int, n: int, rule: AttackRule, level: float) -> Finding:
         measured=share,
         limit=rule.max,
         unit="share",
-        interval=wilson(turned, n, level),
+        interval=interval,
         n=n,
         passes_if="" if passed else f"at most {int(rule.max * n)} of these answers turn",
         enforced=rule.enforced,

@@ -40,7 +40,7 @@ def _judge(name: str, evidence: Evidence, policy: WatchPolicy) -> Finding:
             n=n,
             passes_if=f"{lacking:,} more labels",
             labels_needed=lacking,
-            enforced=name != "auroc",
+            enforced=not name.endswith("auroc"),
         )
     found = bootstrap(
         fitting(evidence.task)[name],
@@ -69,14 +69,15 @@ def _lacking(name: str, evidence: Evidence, policy: WatchPolicy) -> int:
     n = len(evidence.labels)
     if n < policy.window:
         return policy.window - n
-    if name != "auroc":
+    if not name.endswith("auroc"):
         return 0
-    rarer = min(int((evidence.labels == label).sum()) for label in (0, 1))
+    labels = evidence.labels.reshape(n, -1)  # (n, 1), or a column a label
+    rarer = min(int((labels == label).sum(axis=0).min()) for label in (0, 1))
     return max(_PER_CLASS - rarer, 0)
 
 
 def _labels(evidence: Evidence) -> Any:
-    return evidence.labels.astype(int) if evidence.task.kind.judged else evidence.labels
+    return form_of(evidence.task).typed(evidence.labels)
 
 
 def _course(name: str, evidence: Evidence, promised: float) -> dict[str, Any]:
