@@ -209,11 +209,6 @@ class Preprocessing:
     onehot: bool = False
 
     @property
-    def exclusive(self) -> bool:
-        """Tell whether each row has one class, and no other."""
-        return self.kind in (TaskKind.BINARY, TaskKind.MULTICLASS)
-
-    @property
     def columns(self) -> tuple[str, ...]:
         image = (self.image.name,) if self.image else ()
         names = [c.name for c in self.numbers] + [c.name for c in self.categories]

@@ -31,7 +31,7 @@ def sheet(
         front.append(rows[task.id])
     if not blind:
         front.append(pl.Series(own("score", frame), chosen.scores).cast(pl.Float64).round(6))
-    said = labels or [None] * rows.height
+    said: Sequence[str | None] = labels or [None] * rows.height
     targets = [pl.Series(name, said, dtype=pl.String, strict=False) for name in task.columns]
     return pl.DataFrame([*front, *_raw(rows, task), *targets]).write_csv().encode()
 

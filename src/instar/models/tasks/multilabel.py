@@ -32,8 +32,9 @@ class Multilabel(Lesson):
         return torch.where(known, cells, 0.0).sum() / known.sum().clamp(min=1)
 
     def apart(self, logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-        two = (torch.stack([torch.zeros_like(z), z], dim=1) for z in (logits, teacher))
-        return softened(*two, temperature).mean(dim=1)
+        # A logit z against 0 is a softmax over two classes.
+        logits, teacher = (torch.stack([z * 0, z], dim=1) for z in (logits, teacher))
+        return softened(logits, teacher, temperature).mean(dim=1)
 
     def constants(self, labels: Tensor, task: Task) -> list[Tensor]:
         share = labels.nanmean(dim=0).nan_to_num(0.5).clamp(1e-6, 1 - 1e-6)
@@ -41,6 +42,7 @@ class Multilabel(Lesson):
 
     def groups(self, labels: Tensor) -> Tensor:
         """Group rows by the combination of their labels."""
+        group: Tensor
         _, group = torch.unique(labels.nan_to_num(-1.0), dim=0, return_inverse=True)
         return group
 

@@ -49,9 +49,14 @@ def attack(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
     if before.ndim == 1:
         interval = wilson(int(lost.sum()), len(chosen), policy.confidence)
     else:
-        each = [part.reshape(len(part), -1).sum(axis=1).astype(float) for part in (lost, before)]
-        how_often = {"resamples": policy.resamples, "level": policy.confidence}
-        interval = bounded_share(*each, **how_often, seed=evidence.seed)
+        turned, right = (p.reshape(len(p), -1).sum(axis=1).astype(float) for p in (lost, before))
+        interval = bounded_share(
+            turned,
+            right,
+            resamples=policy.resamples,
+            level=policy.confidence,
+            seed=evidence.seed,
+        )
     return (_finding(int(lost.sum()), int(before.sum()), rule, interval),)
 
 

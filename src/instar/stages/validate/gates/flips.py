@@ -58,7 +58,7 @@ def _judge(
 
 
 def _by_row(cells: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return cells.reshape(len(cells), -1).sum(axis=1).astype(np.float64)
+    return np.asarray(cells.reshape(len(cells), -1).sum(axis=1), np.float64)
 
 
 def _interval(
