@@ -13,15 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from instar import provenance
 from instar.bundle import signature as oms
 from instar.bundle.folder import read as read_small
 from instar.bundle.folder import verify as verify_folder
 from instar.bundle.runtime import ServedBundle
 from instar.core.codec import decode
-from instar.core.data import Kind, Preprocessing, Role, Schema, Snapshot, Task, TaskKind
+from instar.core.data import Kind, Preprocessing, Role, Schema, Snapshot, Task
 from instar.core.digest import digest_bytes
 from instar.core.errors import InputError, InstarError
 from instar.core.finding import Verdict
@@ -30,7 +28,8 @@ from instar.core.records import ModelVersion, Network, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data.read import read_frame
-from instar.data.schema import conform, infer_schema, infer_task
+from instar.data.schema import complete_task, conform, infer_schema
+from instar.data.schema.tasks import labelled, target_of
 from instar.data.snapshot import take
 from instar.data.split import sample
 from instar.models.build import build
@@ -145,15 +144,10 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
     network = network_of(project, tools.project)
     _keep_source(network, tools)
-    return Asked(snapshot, _grown(champion.task, frame), network, features)
-
-
-def _grown(task: Task, frame: pl.DataFrame) -> Task:
-    """Add the classes that the labels bring and the task lacks, behind those that it knows."""
-    if task.kind is not TaskKind.MULTICLASS:
-        return task
-    new = set(frame[task.target].drop_nulls().cast(pl.String)) - set(task.classes)
-    return replace(task, classes=(*task.classes, *sorted(new)))
+    grown = target_of(champion.task).grown(frame, champion.task)
+    # The policy says from which probability on a label is given, and may say it anew.
+    task = replace(grown, thresholds=project.task.thresholds)
+    return Asked(snapshot, task, network, features)
 
 
 def _keep_source(network: Network, tools: Tools) -> None:
@@ -202,14 +196,14 @@ def adopt(
     if weights.suffix == ".onnx":
         inspect(data)
         raise GraphForWeights(weights.name)
-    how, settings = project.task, project.policy.data
+    settings = project.policy.data
     frame = read_frame(train)
-    task = infer_task(frame, how.kind, how.target, how.time, how.id, how.classes)
+    task = complete_task(frame, project.task)
     schema = infer_schema(frame, task, settings)
     names = tuple(column.name for column in schema.features)
-    learnt = conform(frame, schema, task, names).filter(pl.col(task.target).is_not_null())
+    learnt = conform(frame, schema, task, names).filter(labelled(task))
     held = conform(read_frame(holdout), schema, task, names, unknown_category="other")
-    held = held.filter(pl.col(task.target).is_not_null())
+    held = held.filter(labelled(task))
     prepared = (
         read_preprocessing(preprocessing, schema)
         if preprocessing

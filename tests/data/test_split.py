@@ -93,3 +93,17 @@ def test_sample_is_uniform_and_keeps_order():
     assert stats.chisquare(counts).pvalue > 0.001
     assert sample(FRAME, 5000, 0) is FRAME
     assert sample(FRAME, 10, 4).equals(sample(FRAME, 10, 4))
+
+
+def test_split_stratified_multilabel_keeps_every_label_in_every_part():
+    random = np.random.default_rng(2)
+    held = random.random((1200, 4)) < np.array([0.5, 0.3, 0.1, 0.02])
+    columns = {name: held[:, place].astype(float) for place, name in enumerate("abcd")}
+    frame = pl.DataFrame({**columns, "x": range(1200)}).with_columns(
+        pl.when(pl.col("x") % 7 == 0).then(None).otherwise(pl.col("a")).alias("a")
+    )
+    task = Task(TaskKind.MULTILABEL, classes=tuple("abcd"), targets=tuple("abcd"))
+    for part in split(frame, task, SplitSettings(), seed=0):
+        for name in "abcd":
+            assert part[name].mean() == pytest.approx(frame[name].mean(), abs=0.02)
+        assert part["d"].sum() >= 2

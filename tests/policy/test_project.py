@@ -192,3 +192,12 @@ def test_read_takes_a_space_of_a_tuning_and_refuses_one_with_a_mistake(write: Wr
         write("policy: {train: {tune: {space: {lrr: [1, 2]}}}}")
     with pytest.raises(PolicyError, match=r"more than 0 for policy\.train\.tune\.budget_s"):
         write("policy: {train: {tune: {budget_s: 0}}}")
+
+
+def test_read_takes_several_targets_and_their_thresholds(write: Write) -> None:
+    line = "task: {kind: multilabel, targets: [rain, wind], thresholds: [0.5, 0.2]}"
+    project = write(least=f"model: sky\n{line}\nnetwork: nets:build\n")
+    assert project.task.columns == ("rain", "wind")
+    assert project.task.thresholds == (0.5, 0.2)
+    told = {setting.key: setting.value for setting in show(project)}
+    assert told["task.targets"] == ["rain", "wind"]

@@ -15,6 +15,7 @@ from instar.serving import protocol
 from instar.serving.desk import truth
 from instar.serving.models import Version
 from instar.serving.protocol import Malformed
+from instar.tasks import WrongLabel
 
 IMAGE = {"image": {"name": "image", "datatype": "UINT8", "shape": [-1, 2, 2]}}
 
@@ -81,6 +82,6 @@ def test_truth_refuses_what_is_no_label() -> None:
     with pytest.raises(UnknownName):
         truth(1.5, Task(TaskKind.BINARY, "y", ("0", "1")))
     for label in ("7", True, float("inf")):
-        with pytest.raises(Malformed):
+        with pytest.raises(WrongLabel):
             truth(label, Task(TaskKind.REGRESSION, "y"))
     assert truth(7, Task(TaskKind.REGRESSION, "y")) == 7.0

@@ -41,8 +41,8 @@ app.command("doctor")(doctor.command)
 @app.command()
 def init(
     model: str,
-    target: Annotated[str, typer.Option(help="The column with the answer.")],
-    kind: Annotated[str, typer.Option(help="binary, multiclass or regression.")] = "binary",
+    target: Annotated[str, typer.Option(help="The column with the answer; multilabel: a,b,c.")],
+    kind: Annotated[str, typer.Option(help="What is predicted: docs/tasks.md.")] = "binary",
     build: Annotated[str, typer.Option(help="The network: module:function.")] = "nets:build",
     root: Root = HERE,
     json: Json = False,

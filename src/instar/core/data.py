@@ -89,9 +89,21 @@ class Snapshot:
 
 
 class TaskKind(enum.Enum):
+    """What kind of answer is wanted. What follows from it stands in three families.
+
+    `data.schema.tasks` reads the labels, `models.tasks` learns from them, `tasks` judges and
+    serves the answers: one file a kind in each.
+    """
+
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+    MULTILABEL = "multilabel"
+
+    @property
+    def judged(self) -> bool:
+        """Tell whether an answer is right or wrong; a number is only near or far."""
+        return self is not TaskKind.REGRESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +111,38 @@ class Task:
     """What is predicted. `classes` are the labels in the order of the network's outputs.
 
     A binary network has one output, the logit of `classes[1]`; a multiclass network has one
-    logit a class; a regression network has one output in the target's unit.
+    logit a class; a regression network has one output in the target's unit. A multilabel network
+    has one logit for each of `targets`, columns of 0 and 1, which are its classes too; a label is
+    given from its probability in `thresholds` on, or from 0.5.
     """
 
     kind: TaskKind
-    target: str
+    target: str = ""
     classes: tuple[str, ...] = ()
     time: str | None = None
     id: str | None = None
+    targets: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] = ()
 
     @property
     def outputs(self) -> int:
-        return len(self.classes) if self.kind is TaskKind.MULTICLASS else 1
+        one = self.kind in (TaskKind.BINARY, TaskKind.REGRESSION)
+        return 1 if one else len(self.classes)
+
+    @property
+    def exclusive(self) -> bool:
+        """Tell whether each row has one class, and no other."""
+        return self.kind in (TaskKind.BINARY, TaskKind.MULTICLASS)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Name the columns in which the truth stands."""
+        return self.targets or (self.target,)
+
+    @property
+    def shown(self) -> str:
+        """Name what is predicted, for people."""
+        return ", ".join(self.columns)
 
 
 @dataclass(frozen=True, slots=True)

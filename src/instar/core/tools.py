@@ -203,14 +203,15 @@ class Labelled:
     """Predictions of one version whose labels have come: parallel columns, in label order.
 
     `scores[i]` are the probabilities in the order of the task's classes (for regression: the
-    one value); `labels[i]` is the index of the true class (for regression: the value).
+    one value); `labels[i]` is the index of the true class (for regression: the value; of several
+    labels: 1, 0 or None for each).
     `generations[i]` is the route that chose the version; `order[i]` is the place among the labels
     of all versions.
     """
 
     version: str
     scores: Sequence[Sequence[float]]
-    labels: Sequence[float]
+    labels: Sequence[float | Sequence[float | None]]
     generations: Sequence[int] = ()
     order: Sequence[int] = ()
 

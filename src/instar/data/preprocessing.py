@@ -18,11 +18,10 @@ from instar.core.data import (
     Role,
     Schema,
     Task,
-    TaskKind,
 )
 from instar.core.policy import DataSettings
 from instar.data.images import pixels
-from instar.data.schema.errors import NoLabels, UnknownLabel
+from instar.data.schema.tasks import target_of
 from instar.data.schema.text import as_text
 
 
@@ -99,22 +98,12 @@ def inputs(frame: pl.DataFrame, preprocessing: Preprocessing) -> tuple[NDArray[A
 def labels(frame: pl.DataFrame, task: Task) -> NDArray[Any]:
     """Code the target: int64 (n,) places in `task.classes`, or float32 (n,) for a regression.
 
+    Other kinds have other forms, which stand in `data.schema.tasks`.
+
     Raises:
         InputError: a row has no label, or one that is not a class.
     """
-    target = frame[task.target]
-    if target.null_count():
-        raise NoLabels(task.target)
-    if task.kind is TaskKind.REGRESSION:
-        return target.cast(pl.Float32).to_numpy()
-    texts = as_text(target)
-    codes = texts.replace_strict(
-        list(task.classes), range(len(task.classes)), default=None, return_dtype=pl.Int64
-    )
-    if codes.null_count():
-        row = int(codes.is_null().arg_true()[0])
-        raise UnknownLabel(task.target, texts[row], codes.null_count(), row, task.classes)
-    return codes.to_numpy()
+    return target_of(task).read(frame, task)
 
 
 def _fit_number(values: pl.Series, settings: DataSettings) -> NumberColumn:

@@ -6,11 +6,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instar.core.data import Task, TaskKind
+from instar.core.data import Task
 from instar.core.errors import InputError, PolicyError, UnknownName
 from instar.core.policy import SplitSettings
-
-BINS = 10  # a regression's target is stratified by deciles
+from instar.data.schema.tasks import target_of
 
 
 class WrongShares(PolicyError):
@@ -56,6 +55,7 @@ def split(
         PolicyError: shares do not sum to 1, or the column that the way needs is not named.
         InputError: a part would be empty.
     Example:
+        >>> from instar.core.data import TaskKind
         >>> frame = pl.DataFrame({"x": range(100), "y": ["a", "b"] * 50})
         >>> task = Task(TaskKind.BINARY, "y", ("a", "b"))
         >>> [part.height for part in split(frame, task, SplitSettings(), seed=0)]
@@ -66,7 +66,7 @@ def split(
         raise WrongShares(shares)
     match settings.how:
         case "stratified":
-            places = _stratified(frame[task.target], task, seed)
+            places = _stratified(frame, task, seed)
         case "time":
             places = _by_time(frame, task)
         case "group":
@@ -90,13 +90,8 @@ def _places(rank: NDArray[np.int64], size: NDArray[np.int64] | int) -> NDArray[n
     return (rank + 0.5) / size  # the middle of each row's place in (0, 1)
 
 
-def _stratified(target: pl.Series, task: Task, seed: int) -> NDArray[np.float64]:
-    labels = (
-        target.rank("ordinal") * BINS // (len(target) + 1)
-        if (task.kind is TaskKind.REGRESSION)
-        else target
-    )
-    _, stratum = np.unique(labels.to_numpy(), return_inverse=True)
+def _stratified(frame: pl.DataFrame, task: Task, seed: int) -> NDArray[np.float64]:
+    stratum = target_of(task).strata(frame, task, seed)
     order = np.random.default_rng(seed).permutation(len(stratum))
     order = order[np.argsort(stratum[order], kind="stable")]
     sizes = np.bincount(stratum)

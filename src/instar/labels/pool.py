@@ -11,12 +11,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instar.bundle.runtime import ServedBundle
-from instar.core.data import Task, TaskKind
+from instar.core.data import Task
 from instar.core.errors import InputError
 from instar.core.records import ModelVersion
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data.schema import conform
+from instar.data.schema.tasks import labelled
 from instar.data.schema.text import as_text
 from instar.data.snapshot import load_all
 from instar.data.split import sample
@@ -42,12 +43,12 @@ class NothingToLabel(InputError):
 
 
 class NoClasses(InputError):
-    """Refuse to ask how sure a regression is: it names no probabilities."""
+    """Refuse to ask how sure an answer is that is not one class out of several."""
 
     code = "input.no_classes"
 
-    def __init__(self, what: str, todo: str) -> None:
-        super().__init__(f"a model of classes for {what}", "a regression", todo)
+    def __init__(self, what: str, kind: str, todo: str) -> None:
+        super().__init__(f"a model of one class a row for {what}", f"a {kind} one", todo)
 
 
 class NoPlace(InputError):
@@ -89,8 +90,8 @@ class Pool:
         Raises:
             NoClasses: the champion has none.
         """
-        if self.task.kind is TaskKind.REGRESSION:
-            raise NoClasses(what, todo)
+        if not self.task.exclusive:
+            raise NoClasses(what, self.task.kind.value, todo)
         return self.scores
 
 
@@ -105,14 +106,16 @@ def gather(frame: pl.DataFrame, champion: ModelVersion, tools: Tools, seed: int)
         NothingToLabel: every row has a label.
     """
     task, how = champion.task, champion.preprocessing
-    if task.target not in frame.columns:
-        frame = frame.with_columns(pl.lit(None).alias(task.target))
-    bare = _bare(frame[task.target], task)
+    blank = [pl.lit(None).alias(name) for name in task.columns]
+    frame = frame.with_columns(
+        c for c, name in zip(blank, task.columns, strict=True) if name not in frame.columns
+    )
+    bare = _bare(frame, task)
     if not bare.any():
-        raise NothingToLabel(task.target, frame.height)
+        raise NothingToLabel(task.shown, frame.height)
     names = tuple(column.name for column in champion.schema.features)
     rows = conform(
-        frame.with_columns(pl.lit(None).alias(task.target)).filter(bare),
+        frame.with_columns(blank).filter(bare),
         champion.schema,
         task,
         names,
@@ -135,10 +138,10 @@ def gather(frame: pl.DataFrame, champion: ModelVersion, tools: Tools, seed: int)
     )
 
 
-def _bare(labels: pl.Series, task: Task) -> pl.Series:
-    if task.kind is TaskKind.REGRESSION:
-        return labels.is_null()
-    return as_text(labels).is_in(task.classes).fill_null(value=False).not_()
+def _bare(frame: pl.DataFrame, task: Task) -> pl.Series:
+    if not task.exclusive:
+        return frame.select(~labelled(task)).to_series()
+    return as_text(frame[task.target]).is_in(task.classes).fill_null(value=False).not_()
 
 
 def _features(frame: pl.DataFrame, champion: ModelVersion, tools: Tools) -> Floats:

@@ -52,6 +52,6 @@ def audit(chosen: Chosen, count: int, seed: int) -> Chosen:
 
 
 def answers(pool: Pool, rows: NDArray[np.int64]) -> list[str]:
-    """Name the likeliest class of each row; a regression names none."""
-    classes = pool.task.classes
+    """Name the likeliest class of each row; where a row has not one class, none."""
+    classes = pool.task.classes if pool.task.exclusive else ()
     return [classes[place] for place in pool.scores[rows].argmax(axis=1)] if classes else []

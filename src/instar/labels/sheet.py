@@ -31,10 +31,9 @@ def sheet(
         front.append(rows[task.id])
     if not blind:
         front.append(pl.Series(own("score", frame), chosen.scores).cast(pl.Float64).round(6))
-    target = pl.Series(task.target, labels, dtype=pl.String, strict=False)
-    if labels is None:
-        target = pl.Series(task.target, [None] * rows.height, dtype=pl.String)
-    return pl.DataFrame([*front, *_raw(rows, task), target]).write_csv().encode()
+    said: Sequence[str | None] = labels or [None] * rows.height
+    targets = [pl.Series(name, said, dtype=pl.String, strict=False) for name in task.columns]
+    return pl.DataFrame([*front, *_raw(rows, task), *targets]).write_csv().encode()
 
 
 def own(name: str, frame: pl.DataFrame) -> str:
@@ -51,6 +50,6 @@ def own(name: str, frame: pl.DataFrame) -> str:
 
 def _raw(rows: pl.DataFrame, task: Task) -> list[pl.Series]:
     images = any(column.dtype == pl.Binary for column in rows)
-    kept = (column for column in rows if column.name not in (task.id, task.target))
+    kept = (column for column in rows if column.name not in (task.id, *task.columns))
     flat = (column for column in kept if not column.dtype.is_nested())
     return [column for column in flat if not images or column.name == FILE_NAME]

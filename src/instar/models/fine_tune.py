@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
 from instar.core.data import TaskKind
 from instar.models.recipes import Recipe
+from instar.models.tasks import lesson_of
 
 
 def fine_tuned(
@@ -27,11 +27,12 @@ def fine_tuned(
 
     Args:
         inputs: The network's call arguments, each (n, ...).
-        labels: Index of the class, or the value, (n,).
+        labels: As the task has them, (n,) or (n, k).
     Returns:
         The copy, in evaluation mode.
     """
-    tuned, truth = copy.deepcopy(net).train(), torch.tensor(labels)
+    lesson, tuned = lesson_of(kind), copy.deepcopy(net).train()
+    truth = lesson.labels(labels)
     optimizer = torch.optim.AdamW(tuned.parameters(), lr=recipe.lr, fused=True)
     epoch, order = recipe.steps(len(truth)) // recipe.epochs, torch.Generator().manual_seed(seed)
     course = torch.optim.lr_scheduler.LambdaLR(
@@ -41,17 +42,9 @@ def fine_tuned(
         torch.manual_seed(seed)  # dropout draws
         for _ in range(recipe.epochs):
             for i in torch.randperm(len(truth), generator=order).tensor_split(epoch):
-                loss = _loss(tuned(*(part[i] for part in inputs)), truth[i], kind)
+                loss = lesson.loss(tuned(*(part[i] for part in inputs)), truth[i])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 optimizer.step()
                 course.step()
     return tuned.eval()
-
-
-def _loss(out: torch.Tensor, truth: torch.Tensor, kind: TaskKind) -> torch.Tensor:
-    if kind is TaskKind.MULTICLASS:
-        return functional.cross_entropy(out, truth)
-    if kind is TaskKind.BINARY:
-        return functional.binary_cross_entropy_with_logits(out[:, 0], truth.to(out.dtype))
-    return functional.mse_loss(out[:, 0], truth.to(out.dtype))

@@ -2,78 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, softmax
 from torch import nn
 
 from instar.core.data import TaskKind
+from instar.models.tasks import lesson_of
 
 _PULL = 1e-3  # of the L2 penalty on the distance to the head as it was
 _ITERATIONS = 50
 
-_Doubles: TypeAlias = NDArray[np.float64]
-_Labels: TypeAlias = NDArray[Any]
-_Loss: TypeAlias = Callable[[_Doubles, _Labels], tuple[float, _Doubles]]
-"""From logits (n, k) and labels (n,): the mean loss, and its gradient by the logits (n, k)."""
 
-
-def refit(
-    head: nn.Linear,
-    cached: torch.Tensor,
-    labels: NDArray[np.float32] | NDArray[np.int64],
-    kind: TaskKind,
-) -> nn.Linear:
+def refit(head: nn.Linear, cached: torch.Tensor, labels: NDArray[Any], kind: TaskKind) -> nn.Linear:
     """Fit a copy of the head to features (n, width), held near where it was.
 
-    Convex, so it needs no rate and no seed; by L-BFGS on the gradient written out, which takes a
-    fifth of the time that it takes through autograd, and in float64, so that it does not stall.
+    Convex, so it needs no rate and no seed; by L-BFGS, in float64, so that it does not stall.
+    Only the loss is differentiated by autograd, the layer by hand, which takes a third of the time.
     """
-    rows = cached.numpy().astype(np.float64)
-    before = [p.detach().numpy().astype(np.float64) for p in head.parameters()]
-    place = np.concatenate([part.ravel() for part in before])
-    shape, loss = before[0].shape, _LOSSES[kind]
+    lesson, rows = lesson_of(kind), cached.double()
+    truth = lesson.labels(labels)
+    shape = head.weight.shape
+    before = torch.cat([p.detach().double().flatten() for p in head.parameters()])
 
-    def at(weights: _Doubles) -> tuple[float, _Doubles]:
-        apart = weights - place
-        matrix, bias = weights[: shape[0] * shape[1]].reshape(shape), weights[shape[0] * shape[1] :]
-        value, slope = loss(rows @ matrix.T + (bias if len(bias) else 0.0), labels)
-        by_weight = [(slope.T @ rows).ravel(), *([slope.sum(axis=0)] if len(bias) else [])]
-        return value + _PULL * float(apart @ apart), np.concatenate(by_weight) + 2 * _PULL * apart
+    def at(place: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights = torch.from_numpy(place)
+        matrix, bias = weights[: shape.numel()].view(shape), weights[shape.numel() :]
+        out = rows @ matrix.T
+        out = (out + bias if len(bias) else out).requires_grad_()  # (n, k)
+        loss = lesson.loss(out, truth)
+        (slope,) = torch.autograd.grad(loss, out)
+        steps = [(slope.T @ rows).flatten(), *([slope.sum(0)] if len(bias) else [])]
+        apart = weights - before
+        value = loss.item() + _PULL * float(apart @ apart)
+        return value, (torch.cat(steps) + 2 * _PULL * apart).numpy()
 
-    found = minimize(at, place, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
+    limit = {"maxiter": _ITERATIONS}
+    found = minimize(at, before.numpy(), jac=True, method="L-BFGS-B", options=limit).x
     fitted = nn.Linear(head.in_features, head.out_features, head.bias is not None)
-    cut = np.split(found, [before[0].size])
-    with torch.no_grad():
-        for parameter, values in zip(fitted.parameters(), cut, strict=False):
-            parameter.copy_(torch.from_numpy(values).reshape(parameter.shape))
+    nn.utils.vector_to_parameters(torch.from_numpy(found).float(), fitted.parameters())
     return fitted
-
-
-def _cross_entropy(out: _Doubles, labels: _Labels) -> tuple[float, _Doubles]:
-    slope, places = softmax(out, axis=1), np.arange(len(labels))
-    slope[places, labels] -= 1
-    return -float(log_softmax(out, axis=1)[places, labels].mean()), slope / len(labels)
-
-
-def _bce(out: _Doubles, labels: _Labels) -> tuple[float, _Doubles]:
-    logit = out[:, 0]
-    losses = np.logaddexp(0, logit) - labels * logit
-    return float(losses.mean()), (expit(logit) - labels)[:, None] / len(labels)
-
-
-def _mse(out: _Doubles, labels: _Labels) -> tuple[float, _Doubles]:
-    apart = out[:, 0] - labels
-    return float(np.square(apart).mean()), 2 * apart[:, None] / len(labels)
-
-
-_LOSSES: dict[TaskKind, _Loss] = {
-    TaskKind.MULTICLASS: _cross_entropy,
-    TaskKind.BINARY: _bce,
-    TaskKind.REGRESSION: _mse,
-}

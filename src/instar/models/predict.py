@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from instar.core.data import Task, TaskKind
+from instar.core.data import Task
+from instar.tasks import form_of
 
 Floats: TypeAlias = NDArray[np.float32]
 Inputs: TypeAlias = Sequence[NDArray[Any]]
@@ -42,16 +43,13 @@ def logits(module: nn.Module, inputs: Inputs | Sequence[torch.Tensor], batch: in
 def probabilities(logits: Floats, task: Task) -> Floats:
     """Turn logits (n, outputs) into what the bundle answers, float32 (n, k).
 
-    Binary: [1 - p, p]; multiclass: softmax, rows sum to 1; regression: the value itself.
+    Binary: [1 - p, p]; multiclass: softmax, rows sum to 1; regression: the value itself. See
+    `instar.tasks`.
 
     Example:
+        >>> from instar.core.data import TaskKind
         >>> task = Task(TaskKind.BINARY, "late", ("no", "yes"))
         >>> probabilities(np.zeros((1, 1), np.float32), task).tolist()
         [[0.5, 0.5]]
     """
-    out = torch.from_numpy(np.ascontiguousarray(logits))
-    if task.kind is TaskKind.BINARY:
-        out = torch.cat([torch.sigmoid(-out), torch.sigmoid(out)], dim=1)
-    elif task.kind is TaskKind.MULTICLASS:
-        out = torch.softmax(out, dim=1)
-    return cast(Floats, out.numpy())
+    return cast(Floats, form_of(task).scores(logits))

@@ -35,8 +35,25 @@ def _name(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
         yield "model", "up to 64 of letters, digits, '.', '_', '-'", model
 
 
+def _labels(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    several = task.kind is TaskKind.MULTILABEL
+    if several and len(task.targets) < 2:
+        yield "task.targets", "at least two columns, or the kind binary,", task.targets
+    if several and task.target:
+        yield "task.target", "nothing beside task.targets", task.target
+    if several and task.classes:
+        yield "task.classes", "nothing, since the targets are the classes,", task.classes
+    for key, value in (("task.targets", task.targets), ("task.thresholds", task.thresholds)):
+        if value and not several:
+            yield key, "nothing, but for the kind multilabel,", value
+    if task.thresholds and len(task.thresholds) != len(task.targets):
+        yield "task.thresholds", f"one for each of {len(task.targets)} targets", task.thresholds
+    if wrong := [value for value in task.thresholds if not 0 < value < 1]:
+        yield "task.thresholds", "fractions above 0 and below 1", wrong[0]
+
+
 def _columns(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
-    special = [name for name in (task.target, task.time, task.id) if name is not None]
+    special = [name for name in (*task.columns, task.time, task.id) if name is not None]
     if len(set(special)) < len(special):
         yield "task", "different columns as target, time and id", special
     for name in special:
@@ -64,7 +81,7 @@ def _training(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     train = policy.train
     if ":" in train.loss and not FUNCTION.fullmatch(train.loss):
         yield "policy.train.loss", "the name of a loss, or module:function", train.loss
-    if train.label_smoothing and task.kind is TaskKind.REGRESSION:
+    if train.label_smoothing and not task.kind.judged:
         wanted = "0, since a regression has no classes,"
         yield "policy.train.label_smoothing", wanted, train.label_smoothing
     if train.schedule == "plateau" and train.patience < 3:
@@ -94,6 +111,7 @@ def _steps(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
 
 RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _name,
+    _labels,
     _columns,
     _shares,
     _split,

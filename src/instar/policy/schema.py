@@ -25,8 +25,16 @@ def _needed(doc: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaskSettings:
-    kind: Literal["binary", "multiclass", "regression"] = _needed("what kind of answer")
-    target: str = _needed("column with the answer")
+    kind: Literal["binary", "multiclass", "regression", "multilabel"] = _needed(
+        "what kind of answer"
+    )
+    target: str = setting("", "column with the answer; needed but for multilabel")
+    targets: tuple[str, ...] = setting(
+        (), "multilabel: the columns of 0 and 1, one for each label, in the network's order"
+    )
+    thresholds: tuple[float, ...] = setting(
+        (), "multilabel: from which probability on each label is given; empty: 0.5 for all"
+    )
     classes: tuple[str, ...] = setting(
         (), "labels in the network's order; binary: negative, positive; empty: sorted"
     )
@@ -81,6 +89,7 @@ _EXAMPLES = {
     "task": "task: {kind: binary, target: up}",
     "task.kind": "kind: binary",
     "task.target": "target: up",
+    "task.targets": "targets: [rain, wind]",
     "network": "network: nets:build",
 }
 _TYPES = {  # pydantic's word -> what was wanted, what to do
@@ -173,6 +182,10 @@ def check(document: Document) -> None:
         whole().model_validate(document.tree)
     except ValidationError as error:
         raise _mistake(error.errors(include_url=False)[0], document) from error
+    task = document.tree["task"]
+    needed = "targets" if task["kind"] == "multilabel" else "target"
+    if needed not in task:
+        raise MissingKey(f"task.{needed}", _EXAMPLES[f"task.{needed}"])
 
 
 def _mistake(found: Any, document: Document) -> PolicyError:

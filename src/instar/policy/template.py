@@ -8,8 +8,8 @@ from instar.core.errors import InputError
 
 TEMPLATE = """\
 model: {model}
-# kind: binary, multiclass or regression; time, id and classes (negative, positive) may follow
-task: {{kind: {kind}, target: {target}}}
+# kind: see docs/tasks.md; time, id and classes (negative, positive) may follow
+task: {{kind: {kind}, {target}}}
 # a function that returns an nn.Module; or a family: {{family: mlp, hidden: [64, 64]}}
 network: {{build: {build}}}
 
@@ -33,10 +33,13 @@ class PolicyExists(InputError):
 def write(path: Path, *, model: str, kind: str, target: str, build: str) -> None:
     """Write a first policy file.
 
+    Args:
+        target: The column with the answer; for multilabel several, with commas between them.
     Raises:
         PolicyExists: there is one.
     """
-    text = TEMPLATE.format(model=model, kind=kind, target=target, build=build)
+    columns = f"targets: [{target}]" if kind == "multilabel" else f"target: {target}"
+    text = TEMPLATE.format(model=model, kind=kind, target=columns, build=build)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

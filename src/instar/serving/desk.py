@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections import Counter
@@ -15,18 +14,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from instar.core.data import Task, TaskKind
-from instar.core.errors import BackendError, InputError, InstarError, UnknownName
+from instar.core.data import Task
+from instar.core.errors import BackendError, InputError, InstarError
 from instar.core.tools import Artifacts
 from instar.serving.log import Answered, Feedback, Log
 from instar.serving.metrics import Metrics, Outcome
 from instar.serving.models import Models, Shelf, Version
 from instar.serving.observations import Observations
-from instar.serving.protocol import Columns, Inputs, Malformed
+from instar.serving.protocol import Columns, Inputs
+from instar.tasks import form_of
+from instar.tasks.form import Told, Truth
 
 Read = Callable[[Inputs, frozenset[str]], Columns]
 Scores = NDArray[np.float32]
-Label = str | int | float | bool
 
 
 class NotReady(BackendError):
@@ -52,7 +52,7 @@ class Item(msgspec.Struct):
     """One true label, under the id of the request that was answered."""
 
     id: str
-    label: Label
+    label: Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,8 @@ class Desk:
                 raise
             scores = self._rescue(turn, error, shelf, read)
             turn = Turn(shelf.champion, 0, 0.0, turn.started)
-        self._record(turn, "ok", name, scores.tolist())
+        kept = form_of(turn.version.bundle.task).kept(scores)
+        self._record(turn, "ok", name, kept.tolist())
         return turn.version, scores
 
     def _choose(self, shelf: Shelf, unit: str, pinned: str) -> Turn:
@@ -227,27 +228,18 @@ class Desk:
         }
 
 
-def truth(label: Label, task: Task) -> float:
-    """Turn a label into its class's index, or for a regression into the value.
+def truth(label: Told, task: Task) -> Truth:
+    """Turn a label into what is kept of it: its class's index, or for a regression the value.
 
     Raises:
         UnknownName: the task has no such class.
-        Malformed: a regression's label is no finite number.
+        WrongLabel: it is no label of this kind of task.
     Example:
+        >>> from instar.core.data import TaskKind
         >>> truth(True, Task(TaskKind.BINARY, "late", ("false", "true")))
         1.0
     """
-    if task.kind is TaskKind.REGRESSION:
-        if isinstance(label, str | bool) or not math.isfinite(label):
-            raise Malformed("a finite number as label", repr(label)[:40])
-        return float(label)
-    if isinstance(label, bool):
-        label = str(label).lower()
-    if isinstance(label, float) and label.is_integer():
-        label = int(label)
-    if str(label) not in task.classes:
-        raise UnknownName("label", str(label)[:40], task.classes)
-    return float(task.classes.index(str(label)))
+    return form_of(task).truth(label, task)
 
 
 def _outcome(error: InstarError) -> Outcome:

@@ -15,6 +15,7 @@ import msgspec
 
 from instar.ledger.safedir import SafeDir
 from instar.serving.metrics import Outcome
+from instar.tasks.form import Truth
 
 _NOW, _BEFORE = "log.jsonl", "log.1.jsonl"
 _FULL = 16 << 20  # bytes of one file; two are kept
@@ -34,10 +35,10 @@ class Answered(msgspec.Struct, tag="answered", array_like=True, frozen=True):
 
 
 class Feedback(msgspec.Struct, tag="label", array_like=True, frozen=True):
-    """One true label: the index of the class, or for a regression the value."""
+    """One true label: the index of the class, the value, or one for each of several labels."""
 
     id: str
-    label: float
+    label: Truth
 
 
 _ENCODER = msgspec.json.Encoder()

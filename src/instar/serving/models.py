@@ -11,13 +11,13 @@ from typing import Any
 
 from instar.bundle.runtime import ServedBundle
 from instar.core.codec import encode
-from instar.core.data import TaskKind
 from instar.core.digest import canonical
 from instar.core.errors import BackendError, InstarError, UnknownName, pathless
 from instar.core.tools import Artifacts, Route
 from instar.ledger.trust import trusted
 from instar.serving import routefile
 from instar.serving.routing import BadRoute, Router
+from instar.tasks import form_of
 
 
 class UnknownVersion(UnknownName):
@@ -39,17 +39,9 @@ class Version:
     inputs: Mapping[str, Mapping[str, Any]]
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        task = self.bundle.task
-        return () if task.kind is TaskKind.REGRESSION else task.classes
-
-    @property
     def outputs(self) -> list[dict[str, Any]]:
         """List the tensors that an answer may hold."""
-        width = len(self.classes) or 1
-        scores = {"name": "scores", "datatype": "FP32", "shape": [-1, width]}
-        label = {"name": "label", "datatype": "BYTES", "shape": [-1]}
-        return [scores, label] if self.classes else [scores]
+        return form_of(self.bundle.task).tensors(self.bundle.task)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from instar.core.tools import Labelled
+from instar.tasks.form import Truth
 
 _PREDICTIONS = 200_000  # predictions that wait for a label; the oldest go first
 _LABELLED = 20_000  # labelled answers kept per version
@@ -23,7 +24,7 @@ class Prediction:
     version: str
     generation: int
     scores: Sequence[float]
-    label: float | None = None
+    label: Truth | None = None
     order: int = -1
 
 
@@ -58,13 +59,13 @@ class Observations:
         if len(self._open) > _PREDICTIONS:
             self._open.popitem(last=False)
 
-    def label(self, name: str, label: float) -> Joined:
+    def label(self, name: str, label: Truth) -> Joined:
         """Join a label with its prediction; a second, other label takes the first one's place."""
         outcome = self._join(name, label)
         self.labels[outcome] += 1
         return outcome
 
-    def _join(self, name: str, label: float) -> Joined:
+    def _join(self, name: str, label: Truth) -> Joined:
         prediction = self._open.get(name)
         if prediction is None:
             return "unknown"
@@ -82,7 +83,7 @@ class Observations:
         return Labelled(
             version=version,
             scores=[prediction.scores for prediction in chosen],
-            labels=[float(prediction.label or 0.0) for prediction in chosen],
+            labels=[0.0 if one.label is None else one.label for one in chosen],
             generations=[prediction.generation for prediction in chosen],
             order=[prediction.order for prediction in chosen],
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from instar.core.errors import InputError, UnknownName
 from instar.serving.models import Version
+from instar.tasks import form_of
 
 T = TypeVar("T")
 Columns = dict[str, Any]
@@ -230,21 +231,13 @@ def answer(
     """Write the answer to an inference request; its id only if it had one."""
     offered = {output["name"]: output["datatype"] for output in version.outputs}
     names = [wanted.name for wanted in request.outputs or ()] or list(offered)
-    outputs = []
+    task, outputs = version.bundle.task, []
     for name in names:
-        shape, data = _output(name, version, scores)
+        made = form_of(task).tensor(name, scores, task)
+        shape, data = list(made.shape), made.ravel().tolist()
         outputs.append({"name": name, "shape": shape, "datatype": offered[name], "data": data})
     identity = {"id": request.id} if request.id is not None else {}
     return {"model_name": model, "model_version": version.name, **identity, "outputs": outputs}
-
-
-def _output(
-    name: str, version: Version, scores: NDArray[np.float32]
-) -> tuple[list[int], list[Any]]:
-    if name == "scores":
-        return list(scores.shape), scores.ravel().tolist()
-    classes = version.classes
-    return [len(scores)], [classes[place] for place in scores.argmax(axis=1).tolist()]
 
 
 def answer_rows(
@@ -252,13 +245,7 @@ def answer_rows(
 ) -> dict[str, Any]:
     """Write the answer to plain rows: per row a label with the scores by class, or a value."""
     identity = {"id": request.id} if request.id is not None else {}
-    if classes := version.classes:
-        predictions: list[dict[str, Any]] = [
-            {"label": classes[int(np.argmax(row))], "scores": dict(zip(classes, row, strict=True))}
-            for row in scores.tolist()
-        ]
-    else:
-        predictions = [{"value": row[0]} for row in scores.tolist()]
+    predictions = form_of(version.bundle.task).plain(scores, version.bundle.task)
     head = {"model_name": model, "model_version": version.name, **identity}
     return {**head, "predictions": predictions}
 

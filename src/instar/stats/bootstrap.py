@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from instar.core.finding import Interval
-from instar.stats.metrics.metric import Floats, Labels, Metric, arrays, chunks
+from instar.stats.metrics.metric import Floats, Labels, Metric, arrays, chunks, ratio
 
 CELLS = 1 << 20  # resamples x rows handled at once: 8 MB a working array, so it stays in cache
 
@@ -39,7 +39,7 @@ def bootstrap(
     Source:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
     """
-    rows, truth = arrays(scores, labels)
+    rows, truth = arrays(scores, labels, metric.dims)
     measure = metric.prepare(rows, truth)
     drawn = np.concatenate([measure(w) for w in _weights(len(rows), resamples, seed)])
     return _estimate(metric(rows, truth), drawn, level, len(rows))
@@ -88,8 +88,8 @@ def paired_bootstrap(
         Efron and Tibshirani 1993, chapter 13; paired as in Koehn 2004, "Statistical Significance
         Tests for Machine Translation Evaluation".
     """
-    old, truth = arrays(champion, labels)
-    new, _ = arrays(candidate, labels)
+    old, truth = arrays(champion, labels, metric.dims)
+    new, _ = arrays(candidate, labels, metric.dims)
     before, after = metric.prepare(old, truth), metric.prepare(new, truth)
     reference = metric(old, truth)
     drawn = np.concatenate(
@@ -98,6 +98,30 @@ def paired_bootstrap(
     once = np.ones((1, len(truth)))
     value = float(metric.gain(before(once), after(once), reference)[0])
     return _estimate(value, drawn, level, len(truth))
+
+
+def bounded_share(
+    hits: Floats, cells: Floats, *, resamples: int, level: float, seed: int
+) -> Interval:
+    """Bound the share of cells that are hit, where cells of one row are no independent draws.
+
+    Args:
+        hits: How many cells of each row, shape (n,).
+        cells: Out of how many, shape (n,).
+        resamples: How often rows are drawn with replacement.
+        level: Confidence of the interval, in (0, 1).
+        seed: Same seed, same interval.
+    Source:
+        Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.8.
+    Example:
+        >>> hits, cells = np.array([0.0, 4.0] * 50), np.full(100, 4.0)
+        >>> found = bounded_share(hits, cells, resamples=200, level=0.95, seed=0)
+        >>> 0.38 < found.low < 0.45 < 0.55 < found.high < 0.62
+        True
+    """
+    drawn = [ratio(w @ hits, w @ cells) for w in _weights(len(hits), resamples, seed)]
+    share = float(ratio(hits.sum(), cells.sum()))
+    return _estimate(share, np.concatenate(drawn), level, len(hits)).interval
 
 
 def _weights(rows: int, resamples: int, seed: int) -> Iterator[Floats]:

@@ -46,13 +46,13 @@ def label(
     return {
         "file": output,
         "champion": champion.name,
-        "target": champion.task.target,
+        "target": champion.task.shown,
         "columns": [own("row", frame), own("score", frame)],
         "rows": len(chosen.rows),
         "unlabelled": len(pool.numbers),
         "by": by,
         "pseudo": pseudo,
-        "classes": {name: counts[name] for name in champion.task.classes},
+        "classes": {name: counts[name] for name in champion.task.classes if said},
         "audit": {"file": audit_output, "rows": len(drawn.rows)} if drawn else None,
     }
 

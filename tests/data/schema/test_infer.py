@@ -1,12 +1,14 @@
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 
-from instar.core.data import Kind, Role, TaskKind
+from instar.core.data import Kind, Role, Task, TaskKind
 from instar.core.errors import InputError, UnknownName
 from instar.core.policy import DataSettings
-from instar.data.schema import infer_schema, infer_task, revise
+from instar.data import preprocessing
+from instar.data.schema import complete_task, conform, infer_schema, infer_task, revise
 from instar.data.schema.errors import NoLabels, NotFinite, OneClass, WrongClasses, WrongType
 
 FRAME = pl.DataFrame(
@@ -128,3 +130,50 @@ def test_revise_promotes_and_retires_columns(task):
     assert revised["x"] == schema["x"]
     assert revised["note"].categories == ("p", "q", "r", "s")
     assert revised["c"].role is Role.IGNORED
+
+
+def several(**columns):
+    table = {"x": [1.0, 2.0, 3.0], "a": [0, 1, None], "b": [True, None, False]}
+    return pl.DataFrame({**table, **columns})
+
+
+SEVERAL = Task(TaskKind.MULTILABEL, targets=("a", "b"))
+
+
+def test_several_labels_stay_columns_of_their_own():
+    task = complete_task(several(), SEVERAL)
+    schema = infer_schema(several(), task, DataSettings())
+    assert task.classes == ("a", "b")
+    assert [(c.name, c.kind, c.dtype) for c in schema.of(Role.TARGET)] == [
+        ("a", Kind.NUMBER, "Float64"),
+        ("b", Kind.NUMBER, "Float64"),
+    ]
+    assert [c.name for c in schema.features] == ["x"]
+    frame = conform(several(), schema, task, ("x",))
+    assert frame["b"].to_list() == [1.0, None, 0.0]
+    read = preprocessing.labels(frame, task)
+    np.testing.assert_array_equal(read, [[0, 1], [1, np.nan], [np.nan, 0]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "error"),
+    [
+        ({"a": [0, 2, 1]}, WrongClasses),
+        ({"a": ["no", "yes", "no"]}, WrongClasses),
+        ({"a": [1, 1, None]}, OneClass),
+        ({"b": [None, None, None]}, NoLabels),
+    ],
+)
+def test_several_labels_that_are_no_labels_are_refused(columns, error):
+    with pytest.raises(error, match=r"'[ab]'"):
+        complete_task(several(**columns), SEVERAL)
+
+
+def test_fresh_rows_with_another_mark_are_refused():
+    task = complete_task(several(), SEVERAL)
+    schema = infer_schema(several(), task, DataSettings())
+    with pytest.raises(WrongClasses, match="'a'"):
+        conform(several(a=[0, 1, 5]), schema, task, ("x",))
+    alone = several(a=[None] * 3, b=[None] * 3)
+    with pytest.raises(NoLabels):
+        conform(alone, schema, task, ("x",))

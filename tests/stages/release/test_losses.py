@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 
 from instar.core.data import Column, Kind, Role, Schema, Task, TaskKind
 from instar.core.errors import UnknownName
-from instar.stages.release.losses import LOSSES, NoRanking, loss_of
+from instar.stages.release.losses import LOSSES, NoRanking, WrongQuality, loss_of
 
 
 def draw(classes: int) -> tuple[Any, Any]:
@@ -77,3 +77,20 @@ def test_auroc_of_many_classes_is_refused(stage: Any) -> None:
     many = replace(champion, task=replace(champion.task, kind=TaskKind.MULTICLASS))
     with pytest.raises(NoRanking):
         loss_of("auroc", many)
+
+
+def test_label_brier_counts_what_is_known() -> None:
+    scores = np.array([[0.5, 0.9, 0.0], [0.2, 0.2, 0.2]])
+    labels = np.array([[1.0, np.nan, 1.0], [np.nan, np.nan, np.nan]])
+    losses = LOSSES["label_brier"](scores, labels, 1.0)
+    assert losses.tolist() == pytest.approx([(0.25 + 1.0) / 2, 0.0])
+
+
+def test_loss_that_cannot_judge_the_answers_is_refused(stage: Any) -> None:
+    champion = stage().champion
+    several = Task(TaskKind.MULTILABEL, classes=("a", "b"), targets=("a", "b"))
+    many = replace(champion, task=several)
+    assert loss_of("auto", many)[0] == "label_brier"
+    for name, one in (("brier", many), ("label_brier", champion)):
+        with pytest.raises(WrongQuality, match="brier"):
+            loss_of(name, one)

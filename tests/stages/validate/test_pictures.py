@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from instar.core.data import ImageColumn, Preprocessing
+from instar.core.data import ImageColumn, Preprocessing, Task, TaskKind
 from instar.stages.validate import pictures
 from instar.stages.validate.evidence import Rows
+
+PETS = Task(TaskKind.BINARY, "pet", ("cat", "dog"))
 
 
 def test_roc_is_short_and_ends_at_both_corners(made):
@@ -27,7 +29,7 @@ def test_roc_is_short_and_ends_at_both_corners(made):
 
 def test_confusion_agrees_with_scikit_learn(made):
     rows = made().fresh
-    drawn = pictures.confusion(rows, ["no", "yes"])
+    drawn = pictures.confusion(rows, made().task)
     expected = confusion_matrix(rows.labels, rows.candidate.argmax(axis=1))
     assert drawn["matrices"][1]["counts"] == expected.tolist()
 
@@ -35,7 +37,7 @@ def test_confusion_agrees_with_scikit_learn(made):
 def test_examples_of_a_table_show_truth_answers_and_features(made):
     evidence = made()
     how = evidence.candidate.preprocessing
-    drawn = pictures.examples(evidence.fresh, [3, 5], ["no", "yes"], how)
+    drawn = pictures.examples(evidence.fresh, [3, 5], evidence.task, how)
     assert drawn["columns"] == ["true", "before", "now", "x", "y", "colour"]
     row = evidence.fresh.frame.row(5, named=True)
     assert drawn["rows"][1][3] == pytest.approx(row["x"], rel=1e-3)
@@ -51,7 +53,7 @@ def test_examples_of_images_are_png_whatever_came_in():
     scores = np.eye(2)[[0, 1]]
     rows = Rows(pl.DataFrame({"scan": files}), np.array([0, 1]), scores, scores[::-1])
     how = Preprocessing(image=ImageColumn("scan", 100, 200, "L", 1, 0))
-    drawn = pictures.examples(rows, [0, 1], ["cat", "dog"], how)
+    drawn = pictures.examples(rows, [0, 1], PETS, how)
     assert [item["caption"] for item in drawn["items"]] == [
         "cat: cat, now dog",
         "dog: dog, now cat",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import metrics as theirs
 
-from instar.core.data import TaskKind
+from instar.core.data import Task, TaskKind
 from instar.core.errors import UnknownName
 from instar.stats import metrics as package
-from instar.stats.metrics import METRICS, primary, score
+from instar.stats.metrics import METRICS, fitting, primary, score
 from instar.stats.metrics.metric import BadScores, chunks
 from instar.testing.contracts.families import family_files, unknown_name
 
@@ -35,10 +37,18 @@ def regression(n=400):
     return (labels + RNG.normal(0, 1, n))[:, None], labels
 
 
+def multilabel(n=400, k=4):
+    labels = RNG.integers(0, 2, (n, k)).astype(float)
+    scores = (RNG.random((n, k)) + labels * RNG.integers(0, 2, (n, k))) / 2
+    labels[RNG.random((n, k)) < 0.2] = np.nan  # not known
+    return scores, labels
+
+
 DATA = {
     TaskKind.BINARY: binary(),
     TaskKind.MULTICLASS: multiclass(),
     TaskKind.REGRESSION: regression(),
+    TaskKind.MULTILABEL: multilabel(),
 }
 
 
@@ -72,6 +82,28 @@ def ece(scores, labels, weights):
     return total / weights.sum()
 
 
+def by_label(function, scores, labels, weights):
+    """Let a binary function judge each label on the rows in which it is known, and average."""
+    found = []
+    for column, label in zip(scores.T, labels.T, strict=True):
+        known = ~np.isnan(label)
+        found.append(function(label[known], column[known], sample_weight=weights[known]))
+    return np.mean(found)
+
+
+def of_cells(function, scores, labels, weights, **more):
+    known = ~np.isnan(labels)
+    weight = np.broadcast_to(weights[:, None], labels.shape)[known]
+    return function(labels[known], scores[known] >= 0.5, sample_weight=weight, **more)
+
+
+def subset(scores, labels, weights):
+    whole = ~np.isnan(labels).any(axis=1)
+    return theirs.accuracy_score(
+        labels[whole].astype(int), (scores[whole] >= 0.5).astype(int), sample_weight=weights[whole]
+    )
+
+
 ORACLES = {
     "auroc": lambda s, y, w: theirs.roc_auc_score(y, s[:, 1], sample_weight=w),
     "accuracy": lambda s, y, w: theirs.accuracy_score(y, s.argmax(axis=1), sample_weight=w),
@@ -85,6 +117,11 @@ ORACLES = {
     "mse": lambda s, y, w: theirs.mean_squared_error(y, s[:, 0], sample_weight=w),
     "mae": lambda s, y, w: theirs.mean_absolute_error(y, s[:, 0], sample_weight=w),
     "r2": lambda s, y, w: theirs.r2_score(y, s[:, 0], sample_weight=w),
+    "macro_auroc": lambda s, y, w: by_label(theirs.roc_auc_score, s, y, w),
+    "macro_f1": lambda s, y, w: by_label(theirs.f1_score, s >= 0.5, y, w),
+    "micro_f1": lambda s, y, w: of_cells(theirs.f1_score, s, y, w),
+    "subset_accuracy": subset,
+    "hamming_loss": lambda s, y, w: 1 - of_cells(theirs.accuracy_score, s, y, w),
 }
 CASES = [(name, kind) for name, metric in METRICS.items() for kind in sorted(metric.kinds, key=str)]
 
@@ -125,6 +162,22 @@ def test_gain_is_positive_for_the_better_scores(name):
 
 def test_gain_of_a_relative_metric_is_a_share_of_the_champions():
     assert METRICS["mse"].gain(np.array(4.0), np.array(3.0), 4.0) == 0.25
+
+
+def test_thresholds_of_the_task_count():
+    scores, labels = np.array([[0.4, 0.4], [0.6, 0.6]]), np.array([[1.0, 0.0], [1.0, 1.0]])
+    task = Task(TaskKind.MULTILABEL, classes=("a", "b"), targets=("a", "b"))
+    assert fitting(task)["hamming_loss"](scores, labels) == 0.25
+    moved = fitting(replace(task, thresholds=(0.3, 0.5)))
+    assert moved["hamming_loss"](scores, labels) == 0.0
+    assert moved["subset_accuracy"](scores, labels) == 1.0
+    assert moved["macro_auroc"](scores, labels) == fitting(task)["macro_auroc"](scores, labels)
+
+
+def test_macro_auroc_leaves_out_labels_that_occur_one_way():
+    scores = np.array([[0.1, 0.5], [0.9, 0.5]])
+    assert score("macro_auroc", scores, [[0.0, 1.0], [1.0, 1.0]]) == 1.0
+    assert np.isnan(score("macro_auroc", scores, [[1.0, 1.0], [1.0, np.nan]]))
 
 
 def test_auroc_of_one_class_is_undefined():

@@ -6,20 +6,18 @@ from typing import Literal
 
 import polars as pl
 
-from instar.core.data import Column, Kind, Role, Schema, Task, TaskKind
+from instar.core.data import Column, Kind, Role, Schema, Task
 from instar.data.images import pixels
 from instar.data.schema.errors import (
     ExtraColumn,
     MissingColumn,
-    NoLabels,
     NoRows,
-    OneClass,
-    ThirdLabel,
     UnknownCategory,
-    UnknownLabel,
     WrongType,
 )
 from instar.data.schema.infer import refuse_infinite, revise
+from instar.data.schema.tasks import target_of
+from instar.data.schema.tasks.target import refuse_unknown
 from instar.data.schema.text import as_text
 
 
@@ -45,6 +43,7 @@ def conform(
     Raises:
         InputError: columns, types, values or labels make the rows unusable as a whole.
     Example:
+        >>> from instar.core.data import TaskKind
         >>> from instar.core.policy import DataSettings
         >>> from instar.data.schema import infer_schema, infer_task
         >>> old = pl.DataFrame({"x": [1, 3], "y": ["no", "yes"]})
@@ -67,9 +66,9 @@ def conform(
     frame = pl.DataFrame(columns)
     if unknown_category == "refuse":
         for column in schema.of(Role.FEATURE, Kind.CATEGORY):
-            _refuse_unknown(frame[column.name], column.categories, UnknownCategory)
+            refuse_unknown(frame[column.name], column.categories, UnknownCategory)
     if labelled:
-        _check_labels(frame[task.target], task, new_classes)
+        target_of(task).check(frame, task, new_classes)
     return frame
 
 
@@ -151,28 +150,3 @@ def _image(values: pl.Series, column: Column) -> pl.Series:
     for start in range(0, len(values), 256):  # decoded to be checked, not to be kept
         pixels(values.slice(start, 256), column.size, column.mode, first=start)
     return values
-
-
-def _refuse_unknown(
-    values: pl.Series, known: tuple[str, ...], error: type[UnknownCategory | UnknownLabel]
-) -> None:
-    wrong = ~values.is_in(known) & values.is_not_null()
-    if wrong.any():
-        row = int(wrong.arg_true()[0])
-        count = int((values == values[row]).sum())
-        raise error(values.name, values[row], count, row, known)
-
-
-def _check_labels(labels: pl.Series, task: Task, new_classes: str) -> None:
-    found = labels.drop_nulls()
-    if found.is_empty():
-        raise NoLabels(labels.name)
-    if task.kind is TaskKind.REGRESSION:
-        return
-    if task.kind is TaskKind.BINARY:
-        admitted = new_classes == "admit"
-        _refuse_unknown(labels, task.classes, ThirdLabel if admitted else UnknownLabel)
-    elif new_classes == "refuse":
-        _refuse_unknown(labels, task.classes, UnknownLabel)
-    if found.n_unique() == 1:
-        raise OneClass(labels.name, found[0])

@@ -10,14 +10,8 @@ from instar.core.data import Column, Kind, Role, Schema, Task, TaskKind
 from instar.core.errors import UnknownName
 from instar.core.policy import DataSettings
 from instar.data.images import MODES, WrongImage, decode, describe
-from instar.data.schema.errors import (
-    NoLabels,
-    NoRows,
-    NotFinite,
-    OneClass,
-    WrongClasses,
-    WrongType,
-)
+from instar.data.schema.errors import NoRows, NotFinite, WrongType
+from instar.data.schema.tasks import target_of
 from instar.data.schema.text import in_order
 
 
@@ -40,22 +34,19 @@ def infer_task(
         >>> infer_task(frame, TaskKind.BINARY, "up").classes
         ('false', 'true')
     """
-    for name in (target, time, id):
+    return complete_task(frame, Task(kind, target, classes, time, id))
+
+
+def complete_task(frame: pl.DataFrame, wanted: Task) -> Task:
+    """Complete a task, as the policy tells it, with what its columns show.
+
+    Raises:
+        InputError: a column is absent, or its labels do not fit.
+    """
+    for name in (*wanted.columns, wanted.time, wanted.id):
         if name is not None and name not in frame.columns:
             raise UnknownName("column", name, frame.columns)
-    if frame[target].drop_nulls().is_empty():
-        raise NoLabels(target)
-    if kind is TaskKind.REGRESSION:
-        return Task(kind, target, (), time, id)
-    found = in_order(frame[target])
-    if classes and set(found) - set(classes):
-        raise WrongClasses(f"classes out of {', '.join(classes)}", ", ".join(found))
-    classes = classes or found
-    if len(found) == 1:
-        raise OneClass(target, found[0])
-    if kind is TaskKind.BINARY and len(classes) != 2:
-        raise WrongClasses(f"two classes in column {target!r}", f"{len(classes)}")
-    return Task(kind, target, classes, time, id)
+    return target_of(wanted).infer(frame, wanted)
 
 
 def infer_schema(frame: pl.DataFrame, task: Task, settings: DataSettings) -> Schema:
@@ -110,7 +101,9 @@ def revise(schema: Schema, frame: pl.DataFrame, task: Task, features: tuple[str,
 
 
 def _role(name: str, frame: pl.DataFrame, task: Task, settings: DataSettings) -> Role:
-    own = {task.target: Role.TARGET, task.time: Role.TIME, task.id: Role.ID}
+    if name in task.columns:
+        return Role.TARGET
+    own = {task.time: Role.TIME, task.id: Role.ID}
     if name in own:
         return own[name]
     if settings.features:
@@ -144,7 +137,7 @@ def describe_column(
 def _kind(values: pl.Series, role: Role, task: Task, *, as_category: bool) -> Kind:
     dtype = values.dtype
     if role is Role.TARGET:
-        return Kind.NUMBER if task.kind is TaskKind.REGRESSION else Kind.CATEGORY
+        return target_of(task).kind
     if as_category or dtype in (pl.String, pl.Categorical, pl.Enum):
         return Kind.CATEGORY
     if dtype == pl.Binary:

@@ -16,6 +16,7 @@ from instar.core.records import Admission, ModelVersion, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data.schema import conform, revise
+from instar.data.schema.tasks import labelled
 from instar.data.snapshot import load, load_all, take, to_bytes
 from instar.data.split import sample, split
 from instar.stages.admit.checks import CHECKS
@@ -120,8 +121,8 @@ def _quarantine(held: Sequence[Held], tools: Tools) -> str:
 def _split(evidence: Evidence, barred: NDArray[np.int64], request: Request, tools: Tools) -> Split:
     allowed = np.ones(evidence.fresh.height, bool)
     allowed[barred] = False
-    labelled = pl.col(evidence.task.target).is_not_null()
-    rows, without = (evidence.fresh.filter(pl.Series(allowed) & w) for w in (labelled, ~labelled))
+    known = labelled(evidence.task)
+    rows, without = (evidence.fresh.filter(pl.Series(allowed) & w) for w in (known, ~known))
     how = evidence.policy.split
 
     def taken(part: pl.DataFrame, name: str) -> Snapshot:

@@ -21,7 +21,7 @@ def cleaned(evidence: Evidence, barred: NDArray[np.int64]) -> tuple[Cleaning, ..
 def _unlabelled(evidence: Evidence) -> list[Cleaning]:
     rows = evidence.fresh.height - evidence.labelled.height
     done = "keep apart" if evidence.policy.unlabelled == "keep" else "drop"
-    return [Cleaning(f"{done} rows without a label", evidence.task.target, rows)] if rows else []
+    return [Cleaning(f"{done} rows without a label", evidence.task.shown, rows)] if rows else []
 
 
 def _barred(barred: NDArray[np.int64]) -> list[Cleaning]:

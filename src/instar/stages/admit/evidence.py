@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from instar.core.data import Kind, Preprocessing, Role, Schema, Task
 from instar.core.finding import Finding
 from instar.core.policy import AdmitPolicy
+from instar.data.schema.tasks import Marks, labelled, target_of
 from instar.data.schema.text import as_text
 from instar.data.split import sample
 from instar.stages.admit.looks import looks
@@ -42,7 +43,17 @@ class Evidence:
     @cached_property
     def labelled(self) -> pl.DataFrame:
         """Fresh rows that have a label."""
-        return self.fresh.filter(pl.col(self.task.target).is_not_null())
+        return self.fresh.filter(labelled(self.task))
+
+    @cached_property
+    def marks(self) -> tuple[Marks, Marks] | None:
+        """Tell what labels old and fresh rows bear; None for a regression."""
+        old, fresh = (target_of(self.task).marks(side, self.task) for side in self._labels)
+        return None if old is None or fresh is None else (old, fresh)
+
+    @property
+    def _labels(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return self.train.filter(labelled(self.task)), self.labelled
 
     @cached_property
     def drawn(self) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -77,7 +88,7 @@ class Evidence:
         readings that agree at different times are two readings.
         """
         time = [self.task.time] if self.task.time else []
-        return [*(column.name for column in self.schema.features), self.task.target, *time]
+        return [*(column.name for column in self.schema.features), *self.task.columns, *time]
 
     def times(self, rows: Sequence[int] | NDArray[np.int64] | slice) -> pl.Series | None:
         """Take the times of some fresh rows, where there is a time column."""

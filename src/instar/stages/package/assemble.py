@@ -9,6 +9,7 @@ from onnx import TensorProto, helper
 from instar.core.data import Preprocessing, Task, TaskKind
 from instar.stages.package.export import LOGITS
 from instar.stages.package.preprocess import ML_OPSET, Part, preprocess
+from instar.tasks import form_of
 
 
 def assemble(network: onnx.ModelProto, how: Preprocessing, task: Task) -> bytes:
@@ -22,31 +23,35 @@ def assemble(network: onnx.ModelProto, how: Preprocessing, task: Task) -> bytes:
         A serialised ONNX model from raw columns to `scores`, float32 (n, k).
     """
     front, back = preprocess(how), _scores(task)
+    _, *shape = form_of(task).shape(task, np.zeros(1))
     whole = onnx.ModelProto()
     whole.CopyFrom(network)
     graph = whole.graph
     nodes = [*front.nodes, *graph.node, *back.nodes]
     constants = [*front.constants, *graph.initializer, *back.constants]
-    width = 2 if task.kind is TaskKind.BINARY else task.outputs
     for name in ("node", "initializer", "input", "output", "value_info"):
         graph.ClearField(name)
     graph.node.extend(nodes)
     graph.initializer.extend(constants)
     graph.input.extend(front.inputs)
-    graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", width]))
+    graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", *shape]))
     if how.categories and not any(o.domain == "ai.onnx.ml" for o in whole.opset_import):
         whole.opset_import.append(helper.make_opsetid("ai.onnx.ml", ML_OPSET))
     return bytes(whole.SerializeToString(deterministic=True))
 
 
 def _scores(task: Task) -> Part:
+    """Write what `instar.tasks` does to logits as nodes."""
     part = Part("answer")
-    if task.kind is TaskKind.REGRESSION:
-        part.node("Identity", LOGITS, out="scores")
-    elif task.kind is TaskKind.MULTICLASS:
-        part.node("Softmax", LOGITS, axis=1, out="scores")
-    else:
-        chance = part.node("Sigmoid", LOGITS)
-        rest = part.node("Sub", part.constant(1.0, np.float32), chance)
-        part.node("Concat", rest, chance, axis=1, out="scores")
+    match task.kind:
+        case TaskKind.REGRESSION:
+            part.node("Identity", LOGITS, out="scores")
+        case TaskKind.MULTICLASS:
+            part.node("Softmax", LOGITS, axis=1, out="scores")
+        case TaskKind.MULTILABEL:
+            part.node("Sigmoid", LOGITS, out="scores")
+        case TaskKind.BINARY:
+            chance = part.node("Sigmoid", LOGITS)
+            rest = part.node("Sub", part.constant(1.0, np.float32), chance)
+            part.node("Concat", rest, chance, axis=1, out="scores")
     return part

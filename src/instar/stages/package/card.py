@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from instar.core.data import Column, Kind, Preprocessing, Schema, Task, TaskKind
+from instar.core.data import Column, Kind, Preprocessing, Schema, Task
 from instar.core.finding import Finding
-
-_MEANING = {
-    TaskKind.BINARY: "the probabilities of {classes}",
-    TaskKind.MULTICLASS: "a probability for each of {classes}",
-    TaskKind.REGRESSION: "a number in the unit of `{target}`",
-}
+from instar.tasks import form_of
 
 
 def write_card(
@@ -34,13 +29,13 @@ def write_card(
         notes: Further facts by name: data, strategy, lineage.
     """
     classes = ", ".join(f"`{name}`" for name in task.classes)
-    meaning = _MEANING[task.kind].format(classes=classes, target=task.target)
+    meaning = form_of(task).meaning.format(classes=classes, target=task.target)
     checked = [f"- {finding.code}: {_outcome(finding)}" for finding in findings]
     return "\n".join(
         [
             f"# {version}",
             "",
-            f"Answers with {meaning}, for `{task.target}`, in {precision.upper()}.",
+            f"Answers with {meaning}, for `{task.shown}`, in {precision.upper()}.",
             "",
             "## Where it comes from",
             "",
@@ -77,7 +72,7 @@ def _outcome(finding: Finding) -> str:
 
 
 def _probability_limit(task: Task) -> list[str]:
-    if task.kind is TaskKind.REGRESSION:
+    if not task.kind.judged:
         return ["- The answer carries no interval of its own."]
     return ["- Probabilities are as calibrated as the calibration figure of the report says."]
 

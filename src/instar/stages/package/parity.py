@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instar.core.data import Task, TaskKind
+from instar.core.data import Task
 from instar.core.finding import Finding, Verdict
-from instar.stats.metrics import score
+from instar.stats.metrics import fitting
+from instar.tasks import form_of
 
 Scores = NDArray[np.floating[Any]]
 AGREEMENT = 0.02  # by which accuracy (or R²) may differ between runtimes
@@ -52,8 +53,8 @@ def network_parity(
 
 def disagreement(task: Task, plain: Scores, served: Scores, labels: NDArray[Any]) -> float:
     """Measure by how much the accuracy (for a regression: R²) of two graphs differs."""
-    name = "r2" if task.kind is TaskKind.REGRESSION else "accuracy"
-    return abs(score(name, plain, labels) - score(name, served, labels))
+    metric = fitting(task)[form_of(task).agreement]
+    return abs(metric(plain, labels) - metric(served, labels))
 
 
 def served_parity(task: Task, plain: Scores, served: Scores, labels: NDArray[Any]) -> Finding:

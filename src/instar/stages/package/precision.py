@@ -9,7 +9,7 @@ from instar.core.finding import Finding, Verdict
 from instar.core.policy import PackagePolicy
 from instar.stages.package.parity import AGREEMENT, disagreement
 from instar.stages.package.trial import Rows, Trial, speeds
-from instar.stats.metrics import METRICS, primary
+from instar.stats.metrics import deciding
 
 ROW_FLOOR = 0.95  # one row may take this much longer in INT8: within what timing can tell
 FASTER = 1.10  # and one row or a batch must be answered this much faster, or why bother
@@ -48,7 +48,7 @@ class Compared:
 
 def compare(task: Task, plain: Trial, small: Trial, rows: Rows) -> Compared:
     """Measure quality and speed of both graphs on the same rows."""
-    metric = METRICS[primary(task.kind)]
+    metric = deciding(task)
     before, after = metric(plain.scores, rows.labels), metric(small.scores, rows.labels)
     loss = before - after if metric.higher else after - before
     (row, batch), (small_row, small_batch) = speeds((plain, small), rows)

@@ -28,7 +28,7 @@ from instar.stages.package.parity import network_parity, served_parity
 from instar.stages.package.precision import compare, decide, unquantisable
 from instar.stages.package.quantise import quantise
 from instar.stages.package.trial import Rows, Trial
-from instar.stats.metrics import METRICS
+from instar.stats.metrics import fitting
 
 PLAIN, SMALL = "model.onnx", "model.int8.onnx"
 
@@ -78,7 +78,7 @@ def seal(
     network = export(module, preprocessing.inputs(task.outputs), policy.opset)
     rows = Rows.of(valid, preprocessing, task)
     answers = probabilities(logits(module, rows.inputs), task)
-    contents = Contents(task, preprocessing, schema, PLAIN, "fp32", task.classes or (task.target,))
+    contents = Contents(task, preprocessing, schema, PLAIN, "fp32", task.classes or task.columns)
     plain = Trial.of(assemble(network, preprocessing, task), contents, rows)
     parity = network_parity(answers, plain.scores, contents.outputs, policy.parity)
     served = _Served(contents, plain, (parity,), {PLAIN: plain.graph})
@@ -138,7 +138,6 @@ def _try_int8(
 
 def _card(served: _Served, version: str, rows: Rows, notes: Mapping[str, str]) -> str:
     contents = served.contents
-    kind = contents.task.kind
     return write_card(
         version,
         contents.task,
@@ -147,8 +146,7 @@ def _card(served: _Served, version: str, rows: Rows, notes: Mapping[str, str]) -
         precision=contents.precision,
         metrics={
             name: metric(served.trial.scores, rows.labels)
-            for name, metric in METRICS.items()
-            if kind in metric.kinds
+            for name, metric in fitting(contents.task).items()
         },
         rows=len(rows.labels),
         findings=served.findings,

@@ -15,6 +15,7 @@ from instar.bundle.format import Contents
 from instar.bundle.runtime import ServedBundle
 from instar.core.data import Preprocessing, Task
 from instar.data import preprocessing as prepare
+from instar.data.schema.tasks import labelled
 from instar.stages.package.errors import NoRowsToMeasure
 
 ROWS = 4096  # looked at, at most
@@ -38,7 +39,7 @@ class Rows:
         Raises:
             NoRowsToMeasure: there is none.
         """
-        rows = frame.filter(pl.col(task.target).is_not_null()).head(ROWS)
+        rows = frame.filter(labelled(task)).head(ROWS)
         if rows.is_empty():
             raise NoRowsToMeasure("validation")
         return cls(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from instar.core.data import Snapshot, Task, TaskKind
+from instar.core.data import Snapshot, Task
 from instar.core.errors import NothingAdmitted
 from instar.core.finding import Interval
 from instar.core.policy import PlanPolicy
@@ -18,10 +18,12 @@ from instar.core.records import Admission, ModelVersion
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data import snapshot
+from instar.data.schema.tasks import target_of
 from instar.data.split import sample
 from instar.models import build, predict, weights
 from instar.stats.bootstrap import Estimate, standard_error
-from instar.stats.metrics import METRICS, Metric, primary
+from instar.stats.metrics import Metric, deciding
+from instar.tasks import form_of
 
 RESAMPLES, LEVEL = 200, 0.95
 
@@ -54,17 +56,14 @@ class Evidence:
 
     @property
     def metric(self) -> Metric:
-        return METRICS[primary(self.task.kind)]
+        return deciding(self.task)
 
     def scores(self, logits: predict.Floats) -> predict.Floats:
         return predict.probabilities(logits, self.task)
 
     def right(self, logits: predict.Floats, labels: NDArray[np.generic]) -> NDArray[np.bool_]:
-        """Tell which rows are answered right; none are, or all, for a regression."""
-        if self.task.kind is TaskKind.REGRESSION:
-            return np.zeros(len(labels), bool)
-        right: NDArray[np.bool_] = self.scores(logits).argmax(axis=1) == labels
-        return right
+        """Tell which rows, or what of them, are answered right; none for a regression."""
+        return form_of(self.task).right(self.scores(logits), labels, self.task)
 
 
 def gather(
@@ -104,8 +103,8 @@ def gather(
 
 
 def _seen(frame: pl.DataFrame, champion: ModelVersion) -> Seen:
-    if champion.task.classes:  # of a class that came new, the champion can be asked nothing
-        known = pl.col(champion.task.target).cast(pl.String).is_in(champion.task.classes)
+    # Of a class that came new, the champion can be asked nothing.
+    if (known := target_of(champion.task).knows(champion.task)) is not None:
         frame = frame.filter(known)
     inputs = prepare.inputs(frame, champion.preprocessing)
     return Seen(predict.tensors(inputs), prepare.labels(frame, champion.task))

@@ -24,6 +24,7 @@ from instar.models.head import refit
 from instar.models.predict import Floats, logits
 from instar.stages.plan.evidence import LEVEL, RESAMPLES, Evidence
 from instar.stats.bootstrap import Estimate, paired_bootstrap
+from instar.tasks import form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,5 +143,5 @@ def _reach(evidence: Evidence, fresh: list[Floats], old: list[Floats]) -> Reach:
             seed=evidence.seed,
         ),
         forgetting=-float(evidence.metric.gain(np.array(was), np.array(now), was)),
-        flips=float(lost.mean()),
+        flips=float(lost.sum() / max(1, form_of(evidence.task).known(labels).sum())),
     )

@@ -12,6 +12,7 @@ from instar.core.records import Bundle, ModelVersion, Release
 from instar.core.tools import Labelled, Route, Served, Traffic
 from instar.stages.release.losses import loss_of
 from instar.stats.two_rates import Pair
+from instar.tasks import Form, form_of
 
 Array = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def gather(
     policy: ReleasePolicy,
 ) -> Evidence:
     """Ask the gateway for everything since the release began."""
-    served = traffic.served(last.generation)
+    form, served = form_of(champion.task), traffic.served(last.generation)
     ours = served.get(candidate.version) or _nothing(candidate.version)
     theirs = served.get(champion.name) or _nothing(champion.name)
     labelled = [traffic.labelled(name, last.generation) for name in (ours.version, theirs.version)]
@@ -80,8 +81,8 @@ def gather(
         pairs=_pairs(theirs, ours),
         quality=name,
         answers=_merge(labelled, losses, _shares(theirs, ours)),
-        champion_scores=_one(traffic.scores(theirs.version, last.generation)),
-        candidate_scores=_one(traffic.scores(ours.version, last.generation)),
+        champion_scores=_one(form, traffic.scores(theirs.version, last.generation)),
+        candidate_scores=_one(form, traffic.scores(ours.version, last.generation)),
     )
 
 
@@ -130,7 +131,7 @@ def _merge(labelled: list[Labelled], losses: list[Array], shares: dict[int, floa
     return Answers(np.concatenate(losses)[order], ours[order], share[order])
 
 
-def _one(scores: object) -> Array:
+def _one(form: Form, scores: object) -> Array:
     """Reduce each answer to one number: the last class's probability, or the value."""
     table = np.asarray(scores, float)
-    return table[:, -1] if table.ndim == 2 else _EMPTY
+    return np.asarray(form.single(table)) if table.ndim == 2 else _EMPTY

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instar.core.data import TaskKind
 from instar.core.errors import PolicyError
 from instar.core.family import Family
 from instar.core.records import ModelVersion
+from instar.tasks import form_of
 
 Array = NDArray[np.float64]
 _PAST = 256
@@ -24,6 +24,16 @@ class NoRanking(PolicyError):
 
     def __init__(self, kind: str) -> None:
         super().__init__("a live quality for this task", f"auroc for a {kind} one", "use brier")
+
+
+class WrongQuality(PolicyError):
+    """Refuse a live quality that cannot judge the task's answers."""
+
+    code = "policy.wrong_quality"
+
+    def __init__(self, kind: str, name: str, fitting: Sequence[str]) -> None:
+        wanted = f"a live quality for a {kind} task ({', '.join(fitting)})"
+        super().__init__(wanted, name, "set release.quality")
 
 
 def brier(scores: Array, labels: Array, span: float) -> Array:
@@ -72,6 +82,18 @@ def auroc(scores: Array, labels: Array, span: float) -> Array:
     return losses
 
 
+def label_brier(scores: Array, labels: Array, span: float) -> Array:
+    """Square the error of each label's probability, averaged over the labels that are known.
+
+    Example:
+        >>> label_brier(np.array([[0.5, 0.9]]), np.array([[1.0, np.nan]]), 1.0)
+        array([0.25])
+    """
+    known = ~np.isnan(labels)
+    squares = np.where(known, (scores - labels) ** 2, 0.0).sum(axis=1)
+    return np.asarray(squares / np.maximum(known.sum(axis=1), 1))
+
+
 LOSSES: Family[Loss] = Family(
     "live_quality",
     {
@@ -79,8 +101,12 @@ LOSSES: Family[Loss] = Family(
         "accuracy": accuracy,
         "auroc": auroc,
         "squared_error": squared_error,
+        "label_brier": label_brier,
     },
 )
+
+
+_OURS = frozenset({"brier", "accuracy", "auroc", "squared_error", "label_brier"})
 
 
 def loss_of(name: str, champion: ModelVersion) -> tuple[str, Loss, float]:
@@ -89,14 +115,15 @@ def loss_of(name: str, champion: ModelVersion) -> tuple[str, Loss, float]:
     Raises:
         UnknownName: the family has no such member.
         NoRanking: the task has no two classes to rank.
+        WrongQuality: the loss is made for other answers.
     """
-    kind = champion.task.kind
-    regression = kind is TaskKind.REGRESSION
-    if name == "auroc" and kind is not TaskKind.BINARY:
+    form, kind = form_of(champion.task), champion.task.kind
+    if name == "auroc" and name not in form.qualities:
         raise NoRanking(kind.value)
-    if name == "auto":
-        name = "squared_error" if regression else "brier"
-    if not regression:
+    name = form.qualities[0] if name == "auto" else name
+    if name in _OURS and name not in form.qualities:
+        raise WrongQuality(kind.value, name, form.qualities)
+    if kind.judged:
         return name, LOSSES[name], 1.0
     target = champion.schema[champion.task.target]
     return name, LOSSES[name], ((target.high or 0.0) - (target.low or 0.0)) or 1.0

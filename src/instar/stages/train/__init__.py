@@ -10,7 +10,7 @@ import polars as pl
 import torch
 
 from instar import provenance
-from instar.core.data import Snapshot, TaskKind
+from instar.core.data import Snapshot
 from instar.core.errors import PolicyError
 from instar.core.finding import worst
 from instar.core.fingerprint import fingerprint
@@ -25,6 +25,7 @@ from instar.stages.train.attempt import Given, end, ready
 from instar.stages.train.loop import State
 from instar.stages.train.start import Start
 from instar.stages.train.tuning import BEST, tune
+from instar.stats.metrics import primary
 
 
 class NothingToTrain(PolicyError):
@@ -76,7 +77,7 @@ def train(
             run,
             ended.learnt,
             constant=health.constant_loss(attempt.loss, start.learn.labels, request.task),
-            auc=policy.auc if request.task.kind is TaskKind.BINARY else None,
+            auc=policy.auc if primary(request.task.kind) == "auroc" else None,
         )
         replay, replay_logits = _sampled(champion, start, ended.state, policy, tools)
     saved = weights.save(ended.state)

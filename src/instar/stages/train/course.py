@@ -15,6 +15,7 @@ from instar.core.records import ModelVersion, Request
 from instar.core.tools import Tools
 from instar.models import predict, surgery
 from instar.models.strategies import Route
+from instar.models.tasks import lesson_of
 from instar.stages.train import losses
 from instar.stages.train.checkpoint import FORMAT
 from instar.stages.train.loop import Course, Group, Keeper, Pace, Term
@@ -25,7 +26,7 @@ from instar.stages.train.optimizers import OPTIMIZERS
 from instar.stages.train.rows import Rows
 from instar.stages.train.schedules import SCHEDULES
 from instar.stages.train.start import Start
-from instar.stats.metrics import METRICS, primary
+from instar.stats.metrics import deciding
 
 
 def chart(
@@ -93,8 +94,8 @@ def loss(task: Task, policy: TrainPolicy, tools: Tools) -> Loss:
 
 
 def _metric(task: Task) -> Callable[[predict.Floats, torch.Tensor], float]:
-    metric = METRICS[primary(task.kind)]
-    return lambda out, labels: metric(predict.probabilities(out, task), labels.flatten().numpy())
+    metric, lesson = deciding(task), lesson_of(task)
+    return lambda out, labels: metric(predict.probabilities(out, task), lesson.truth(labels))
 
 
 def groups(net: nn.Module, parts: Sequence[Part]) -> list[Group]:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.nn import functional
 
-from instar.core.data import Task, TaskKind
+from instar.core.data import Task
 from instar.core.finding import Finding, Verdict
+from instar.models.tasks import lesson_of
 from instar.stages.train.loop import Run
 from instar.stages.train.losses import Loss
 
@@ -65,15 +65,18 @@ def constant_loss(loss: Loss, labels: torch.Tensor, task: Task) -> float:
     Args:
         labels: As in `Rows`, (n,) or (n, 1).
     Example:
+        >>> from instar.core.data import TaskKind
+        >>> from torch.nn import functional
         >>> labels = torch.tensor([[1.0], [3.0], [8.0]])
         >>> constant_loss(functional.mse_loss, labels, Task(TaskKind.REGRESSION, "y"))
         8.666666984558105
     """
     some = labels[:: math.ceil(len(labels) / _ASKED)]
-    guesses = _constants(some, task)
+    lesson = lesson_of(task)
+    guesses = lesson.constants(some, task)
 
     def of(answer: torch.Tensor) -> torch.Tensor:
-        return loss(answer.expand(len(some), -1), some)
+        return loss(lesson.spread(answer, some), some)
 
     answer = torch.nn.Parameter(guesses[0].clone())
     descent = torch.optim.LBFGS([answer], line_search_fn="strong_wolfe")
@@ -87,18 +90,6 @@ def constant_loss(loss: Loss, labels: torch.Tensor, task: Task) -> float:
     descent.step(slope)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     losses = [of(constant.detach()).item() for constant in (*guesses, answer)]
     return min(filter(math.isfinite, losses), default=math.inf)
-
-
-def _constants(labels: torch.Tensor, task: Task) -> list[torch.Tensor]:
-    """Guess constant answers, each (k,)."""
-    if task.kind is TaskKind.MULTICLASS:
-        counts = torch.bincount(labels, minlength=task.outputs)
-        most = functional.one_hot(counts.argmax(), task.outputs).float()
-        return [counts.clamp(min=1e-3).log(), most]
-    if task.kind is TaskKind.BINARY:
-        share = labels.mean(dim=0).clamp(1e-6, 1 - 1e-6)
-        return [share.logit(), (share - 0.5).sign()]
-    return [labels.mean(dim=0), labels.median(dim=0).values]
 
 
 def _checkpoint(run: Run) -> Finding:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import polars as pl
 import torch
 
-from instar.core.data import Preprocessing, Task, TaskKind
+from instar.core.data import Preprocessing, Task
 from instar.data import preprocessing as prepare
 from instar.models.predict import tensors
+from instar.models.tasks import lesson_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,7 @@ class Rows:
 
 def of(frame: pl.DataFrame, preprocessing: Preprocessing, task: Task) -> Rows:
     """Read a table's rows through the preprocessing."""
-    labels = torch.tensor(prepare.labels(frame, task))
-    if task.kind is not TaskKind.MULTICLASS:
-        labels = labels.float()[:, None]
+    labels = lesson_of(task).labels(prepare.labels(frame, task).copy())
     return Rows(tensors(prepare.inputs(frame, preprocessing)), labels)
 
 
@@ -61,7 +60,7 @@ def join(first: Rows, second: Rows) -> Rows:
     teacher = first.teacher if first.teacher is not None else second.teacher
     if teacher is None:
         return joined
-    sides = [_taught(side, teacher.shape[1]) for side in (first, second)]
+    sides = [_taught(side, teacher.shape[1:]) for side in (first, second)]
     trusted = any(side.trust is not None for side in (first, second))
     return replace(
         joined,
@@ -70,8 +69,8 @@ def join(first: Rows, second: Rows) -> Rows:
     )
 
 
-def _taught(rows: Rows, outputs: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _taught(rows: Rows, outputs: torch.Size) -> tuple[torch.Tensor, torch.Tensor]:
     nobody = torch.zeros(len(rows))
     if rows.teacher is None:
-        return torch.zeros(len(rows), outputs), nobody
+        return torch.zeros(len(rows), *outputs), nobody
     return rows.teacher, nobody if rows.trust is None else rows.trust

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
-import polars as pl
 from torch import nn
 
 from instar.bundle.runtime import ServedBundle
@@ -22,6 +21,7 @@ from instar.core.records import (
     Validation,
 )
 from instar.core.tools import Tools
+from instar.data.schema.tasks import labelled
 from instar.data.snapshot import load, load_all
 from instar.data.split import sample
 from instar.metering import metered
@@ -90,7 +90,7 @@ def _gather(
     fresh = load(admission.split.test, tools.artifacts)
     old = load_all(champion.holdout, tools.artifacts)
     if old.height:
-        old = sample(old.filter(pl.col(task.target).is_not_null()), OLD_ROWS, tools.seed)
+        old = sample(old.filter(labelled(task)), OLD_ROWS, tools.seed)
     return Evidence(
         task=task,
         fresh=answer(fresh, task, before, now),

@@ -17,7 +17,9 @@ from instar.core.data import Task
 from instar.core.errors import InputError
 from instar.core.records import Bundle
 from instar.data import preprocessing as prepare
-from instar.stats.metrics import METRICS
+from instar.data.schema.tasks import labelled
+from instar.stats.metrics import fitting
+from instar.tasks import form_of
 
 Scores = NDArray[np.floating[Any]]
 
@@ -75,22 +77,23 @@ def answer(
     Raises:
         NoTestRows: there is none.
     """
-    rows = frame.filter(pl.col(task.target).is_not_null())
+    rows = frame.filter(labelled(task))
     if rows.is_empty():
         raise NoTestRows
+    labels = prepare.labels(rows, task)
     return Rows(
         frame=rows,
-        labels=prepare.labels(rows, task),
-        champion=_scores(champion, rows, task),
-        candidate=_scores(candidate, rows, task),
+        labels=labels,
+        champion=_scores(champion, rows, labels, task),
+        candidate=_scores(candidate, rows, labels, task),
     )
 
 
-def _scores(version: ServedBundle, rows: pl.DataFrame, task: Task) -> Scores:
+def _scores(version: ServedBundle, rows: pl.DataFrame, labels: NDArray[Any], task: Task) -> Scores:
     try:
         scores = version.predict(prepare.columns(rows, version.preprocessing))
     except PredictionFailed:
-        return np.full((rows.height, max(1, len(task.classes))), np.nan)
+        return np.full(form_of(task).shape(task, labels), np.nan)
     return _align(scores, version.task, task)
 
 
@@ -113,9 +116,8 @@ def measure(evidence: Evidence, who: str) -> dict[str, float]:
         who: `champion` or `candidate`.
     """
     figures: dict[str, float] = {}
-    for name, metric in METRICS.items():
-        if evidence.task.kind in metric.kinds:
-            figures[name] = metric(getattr(evidence.fresh, who), evidence.fresh.labels)
-            if evidence.old:
-                figures[f"{name}@old"] = metric(getattr(evidence.old, who), evidence.old.labels)
+    for name, metric in fitting(evidence.task).items():
+        figures[name] = metric(getattr(evidence.fresh, who), evidence.fresh.labels)
+        if evidence.old:
+            figures[f"{name}@old"] = metric(getattr(evidence.old, who), evidence.old.labels)
     return figures

@@ -12,7 +12,7 @@ from instar.core.policy import MetricRule, ValidatePolicy
 from instar.stages.validate.evidence import Rows
 from instar.stats.bootstrap import Estimate, paired_bootstrap
 from instar.stats.comparison import compare, labels_needed
-from instar.stats.metrics import METRICS, Metric, primary
+from instar.stats.metrics import Metric, deciding, fitting, primary
 
 MARGIN = 0.01  # where a policy names none
 
@@ -32,8 +32,7 @@ def rules_of(policy: ValidatePolicy, task: Task) -> Mapping[str, MetricRule]:
 def primary_of(policy: ValidatePolicy, task: Task) -> Metric:
     """Find the metric that decides: the first that the policy names, or the task's own."""
     name = next(iter(policy.metrics), primary(task.kind))
-    fits = name in METRICS and task.kind in METRICS[name].kinds
-    return METRICS[name if fits else primary(task.kind)]
+    return fitting(task).get(name) or deciding(task)
 
 
 def gain_of(metric: Metric, rows: Rows, policy: ValidatePolicy, seed: int) -> Estimate:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from instar.core.data import Preprocessing
+from instar.core.data import Preprocessing, Task
 from instar.data.images import decode
 from instar.stages.validate.evidence import Rows, Scores
 from instar.stats.metrics import score
 from instar.stats.metrics.auroc import roc_curve
 from instar.stats.metrics.calibration import calibration_curve
+from instar.tasks import Form, form_of
 
 POINTS = 100  # a curve has, at most
 EXAMPLES = 12
@@ -51,22 +52,24 @@ def _roc(name: str, scores: Scores, rows: Rows) -> Picture:
     }
 
 
-def calibration(rows: Rows) -> Picture:
+def calibration(rows: Rows, form: Form) -> Picture:
     """Draw the reliability of both versions' probabilities."""
     curves = []
     for name, scores in _both(rows):
-        curve = calibration_curve(scores, rows.labels)
+        curve = calibration_curve(*form.cells(scores, rows.labels))
         points = {key: [rounded(v) for v in curve[key]] for key in ("predicted", "observed")}
         curves.append({"name": name, **points, "n": curve["n"]})
     return {"kind": "calibration", "curves": curves}
 
 
-def confusion(rows: Rows, classes: Sequence[str]) -> Picture:
-    """Count each class's rows (down) by the class that was answered (across), per version."""
-    matrices = []
+def confusion(rows: Rows, task: Task) -> Picture:
+    """Count each class's cells (down) by the class that was answered (across), per version."""
+    form, matrices = form_of(task), []
+    classes, known = form.names(task), form.known(rows.labels)
+    truth = rows.labels[known].astype(int)
     for name, scores in _both(rows):
         counts = np.zeros((len(classes), len(classes)), int)
-        np.add.at(counts, (rows.labels, scores.argmax(axis=1)), 1)
+        np.add.at(counts, (truth, form.decide(scores, task)[known].astype(int)), 1)
         matrices.append({"name": name, "counts": counts.tolist()})
     return {"kind": "confusion", "classes": list(classes), "matrices": matrices}
 
@@ -99,11 +102,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Picture:
     return {"kind": "table", "columns": list(columns), "rows": shown}
 
 
-def examples(rows: Rows, at: Sequence[int], classes: Sequence[str], how: Preprocessing) -> Picture:
+def examples(rows: Rows, at: Sequence[int], task: Task, how: Preprocessing) -> Picture:
     """Show the rows at some places with the true, the earlier and the present answer."""
     places = list(at)[:EXAMPLES]
-    before, now = rows.champion.argmax(axis=1), rows.candidate.argmax(axis=1)
-    told = [(classes[rows.labels[i]], classes[before[i]], classes[now[i]]) for i in places]
+    form = form_of(task)
+    answers = (rows.labels, *(form.decide(s, task) for s in (rows.champion, rows.candidate)))
+    told = [tuple(form.told(side[i], task) for side in answers) for i in places]
     if how.image:
         pixels = rows.frame[how.image.name]
         items = [

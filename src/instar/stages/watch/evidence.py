@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from instar.core.data import TaskKind
+from instar.core.data import Task
 from instar.core.errors import NoTraffic
 from instar.core.policy import WatchPolicy
 from instar.core.records import ModelVersion
 from instar.core.tools import Tools
+from instar.tasks import form_of
 
 Array = NDArray[np.float64]
 
@@ -22,12 +23,13 @@ Array = NDArray[np.float64]
 class Evidence:
     """Everything a signal may look at.
 
-    `scores` (n, k) and `labels` (n,) are the labelled answers of the window, oldest first.
+    `scores` (n, k) and `labels` (n,), of several labels (n, k) with NaN for one that is not
+    known, are the labelled answers of the window, oldest first.
     `live` are the last class's probabilities (or the values) of all late answers, `learnt` the
     same on training rows; `learnt` is empty where the champion came without its logits.
     """
 
-    kind: TaskKind
+    task: Task
     metrics: Mapping[str, float]
     scores: Array
     labels: Array
@@ -43,11 +45,11 @@ def gather(champion: ModelVersion, policy: WatchPolicy, tools: Tools) -> Evidenc
     labelled = tools.traffic.labelled(champion.name)
     live = np.asarray(tools.traffic.scores(champion.name), float)
     return Evidence(
-        kind=champion.task.kind,
+        task=champion.task,
         metrics=champion.metrics,
         scores=np.asarray(labelled.scores[-policy.window :], float),
         labels=np.asarray(labelled.labels[-policy.window :], float),
-        live=live[:, -1] if live.ndim == 2 else np.zeros(0),
+        live=np.asarray(form_of(champion.task).single(live)) if live.ndim == 2 else np.zeros(0),
         learnt=_learnt(champion, tools),
         seed=tools.seed,
     )
@@ -58,12 +60,5 @@ def _learnt(champion: ModelVersion, tools: Tools) -> Array:
         return np.zeros(0)
     data = io.BytesIO(tools.artifacts.read(champion.replay_logits))
     logits = np.load(data, allow_pickle=False).astype(float)
-    logits = logits.reshape(len(logits), -1)
-    match champion.task.kind:
-        case TaskKind.REGRESSION:
-            return np.asarray(logits[:, 0])
-        case TaskKind.BINARY:
-            return np.asarray(1 / (1 + np.exp(-logits[:, 0])))
-        case TaskKind.MULTICLASS:
-            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-            return np.asarray(powers[:, -1] / powers.sum(axis=1))
+    form = form_of(champion.task)
+    return np.asarray(form.single(form.kept(form.scores(logits))))

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from numpy.typing import ArrayLike
 
-from instar.core.data import TaskKind
+from instar.core.data import Task, TaskKind
 from instar.core.family import Family
 from instar.stats.metrics.auroc import AUROC
 from instar.stats.metrics.calibration import ECE
 from instar.stats.metrics.hits import ACCURACY, F1, PRECISION, RECALL, TOP5
+from instar.stats.metrics.labels import (
+    HAMMING_LOSS,
+    MACRO_AUROC,
+    MACRO_F1,
+    MICRO_F1,
+    SUBSET_ACCURACY,
+)
 from instar.stats.metrics.metric import BadScores, Metric
 from instar.stats.metrics.probabilities import BRIER, LOG_LOSS
 from instar.stats.metrics.regression import MAE, MSE, R2
+from instar.tasks import form_of
 
 METRICS: Family[Metric] = Family(
     "metric",
@@ -28,14 +38,13 @@ METRICS: Family[Metric] = Family(
         "mse": MSE,
         "mae": MAE,
         "r2": R2,
+        "macro_auroc": MACRO_AUROC,
+        "macro_f1": MACRO_F1,
+        "micro_f1": MICRO_F1,
+        "subset_accuracy": SUBSET_ACCURACY,
+        "hamming_loss": HAMMING_LOSS,
     },
 )
-
-_PRIMARY = {
-    TaskKind.BINARY: "auroc",
-    TaskKind.MULTICLASS: "accuracy",
-    TaskKind.REGRESSION: "mse",
-}
 
 
 def primary(kind: TaskKind) -> str:
@@ -45,7 +54,28 @@ def primary(kind: TaskKind) -> str:
         >>> primary(TaskKind.BINARY)
         'auroc'
     """
-    return _PRIMARY[kind]
+    return form_of(kind).metric
+
+
+def fitting(task: Task) -> dict[str, Metric]:
+    """List the metrics that fit a task, by name; where thresholds count, those of the task.
+
+    Example:
+        >>> list(fitting(Task(TaskKind.REGRESSION, "y")))
+        ['mse', 'mae', 'r2']
+    """
+    return {
+        name: replace(metric, prepare=metric.at(task.thresholds))
+        if metric.at and task.thresholds
+        else metric
+        for name, metric in METRICS.items()
+        if task.kind in metric.kinds
+    }
+
+
+def deciding(task: Task) -> Metric:
+    """Find the metric that decides where a policy names none."""
+    return fitting(task)[primary(task.kind)]
 
 
 def score(name: str, scores: ArrayLike, labels: ArrayLike) -> float:
@@ -67,4 +97,4 @@ def score(name: str, scores: ArrayLike, labels: ArrayLike) -> float:
     return METRICS[name](scores, labels)
 
 
-__all__ = ["METRICS", "BadScores", "Metric", "primary", "score"]
+__all__ = ["METRICS", "BadScores", "Metric", "deciding", "fitting", "primary", "score"]

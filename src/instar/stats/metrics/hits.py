@@ -38,7 +38,7 @@ def _precision(scores: Floats, labels: Labels) -> Callable[[Floats], Floats]:
 
     def precision(weights: Floats) -> Floats:
         hits, guesses, members = counts(weights)
-        return _macro(hits, guesses, guesses + members)
+        return macro(hits, guesses, guesses + members)
 
     return precision
 
@@ -48,7 +48,7 @@ def _recall(scores: Floats, labels: Labels) -> Callable[[Floats], Floats]:
 
     def recall(weights: Floats) -> Floats:
         hits, guesses, members = counts(weights)
-        return _macro(hits, members, guesses + members)
+        return macro(hits, members, guesses + members)
 
     return recall
 
@@ -58,12 +58,12 @@ def _f1(scores: Floats, labels: Labels) -> Callable[[Floats], Floats]:
 
     def f1(weights: Floats) -> Floats:
         hits, guesses, members = counts(weights)
-        return _macro(2 * hits, guesses + members, guesses + members)
+        return macro(2 * hits, guesses + members, guesses + members)
 
     return f1
 
 
-def _macro(above: Floats, below: Floats, seen: Floats) -> Floats:
+def macro(above: Floats, below: Floats, seen: Floats) -> Floats:
     """Average a ratio over the classes that were guessed or are there; 0 / 0 counts as 0."""
     each = np.divide(above, below, out=np.zeros(above.shape), where=below != 0)
     there = seen > 0

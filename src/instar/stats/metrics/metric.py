@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,7 +26,7 @@ class BadScores(InputError):
 
     def __init__(self, scores: tuple[int, ...], labels: tuple[int, ...]) -> None:
         super().__init__(
-            "scores (n, k) and labels (n,), at least one row",
+            "scores and labels of the same rows, at least one",
             f"shapes {scores} and {labels}",
             "pass the rows of one data set",
         )
@@ -40,8 +40,9 @@ class Metric:
     shape (b, n), and gives the metric of each of the b weightings, shape (b,); NaN where it is
     undefined. `higher` says which way is better. With `relative`, differences and margins are
     shares of the champion's value, since the metric has the unit of the data. With `per_row`, the
-    metric is a mean of one value a row. `error(scores, labels)` is its standard error where a
-    formula gives one; elsewhere the rows are resampled.
+    metric is a mean of one value a row. Labels have `dims` axes. `at` makes `prepare` for other
+    thresholds than one half, one a label, where the metric hangs on them. `error(scores, labels)`
+    is its standard error where a formula gives one; elsewhere the rows are resampled.
     """
 
     name: str
@@ -50,11 +51,13 @@ class Metric:
     higher: bool = True
     relative: bool = False
     per_row: bool = False
+    dims: int = 1
+    at: Callable[[Sequence[float]], Weighted] | None = None
     error: Callable[[Floats, Labels], float] | None = None
 
     def __call__(self, scores: ArrayLike, labels: ArrayLike) -> float:
         """Measure scores (n, k) against labels (n,); NaN if a score is not finite."""
-        rows, truth = arrays(scores, labels)
+        rows, truth = arrays(scores, labels, self.dims)
         if not np.isfinite(rows).all():
             return float("nan")
         return float(self.prepare(rows, truth)(np.ones((1, len(rows))))[0])
@@ -65,14 +68,15 @@ class Metric:
         return (candidate - champion) / (unit if self.higher else -unit)
 
 
-def arrays(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Labels]:
-    """Check scores (n, k) and labels (n,) and return them as arrays.
+def arrays(scores: ArrayLike, labels: ArrayLike, dims: int = 1) -> tuple[Floats, Labels]:
+    """Check scores (n, k, ...) and labels of `dims` axes, and return them as arrays.
 
     Raises:
         BadScores: shapes do not fit, or there are no rows.
     """
     rows, truth = np.asarray(scores, np.float64), np.asarray(labels)
-    if rows.ndim != 2 or truth.ndim != 1 or len(rows) != len(truth) or not len(rows):
+    fits = rows.ndim == max(2, dims + (dims > 2)) and truth.ndim == dims
+    if not fits or len(rows) != len(truth) or not len(rows):
         raise BadScores(rows.shape, truth.shape)
     return rows, truth
 

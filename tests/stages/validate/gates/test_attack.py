@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from instar.core.data import CategoryColumn, ImageColumn, NumberColumn, Preprocessing
+from instar.core.data import CategoryColumn, ImageColumn, NumberColumn, Preprocessing, TaskKind
 from instar.core.policy import AttackRule
 from instar.stages.validate.gates.attack import pgd, raw
 
@@ -24,7 +24,7 @@ def test_pgd_stays_in_the_ball_and_in_the_range_of_pixels():
     inputs, _ = pictures(1)
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     labels = np.array([0, 1, 2, 0, 1, 2])
-    [moved] = pgd(network, (inputs,), labels, IMAGE, RULE, seed=0)
+    [moved] = pgd(network, (inputs,), labels, IMAGE, RULE, seed=0, kind=TaskKind.MULTICLASS)
     assert np.abs(moved - inputs).max() <= RULE.radius + 1e-6
     assert np.abs(moved).max() <= 1 + 1e-6
     losses = [
@@ -41,7 +41,9 @@ def test_pgd_leaves_codes_and_onehot_places_alone():
         onehot=True,
     )
     inputs = np.array([[0.3, 1.0, 0.0], [0.1, 0.0, 1.0]], np.float32)
-    [moved] = pgd(nn.Linear(3, 1), (inputs,), np.array([0, 1]), how, RULE, seed=0)
+    [moved] = pgd(
+        nn.Linear(3, 1), (inputs,), np.array([0, 1]), how, RULE, seed=0, kind=TaskKind.BINARY
+    )
     np.testing.assert_array_equal(moved[:, 1:], inputs[:, 1:])
     assert (moved[:, 0] != inputs[:, 0]).all()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from instar.core.data import Kind, Role, TaskKind
+from instar.core.data import Kind, Role
 from instar.core.finding import Finding, Verdict
 from instar.data.images import describe
+from instar.data.schema.tasks import target_of
 from instar.stages.admit.evidence import Evidence, Held
 from instar.stages.admit.words import count, names
 
@@ -21,7 +22,7 @@ def form(evidence: Evidence) -> list[Finding | Held]:
     answers: list[Finding | Held] = []
     for column in evidence.schema.of(Role.FEATURE, Kind.CATEGORY):
         answers += _unknown(evidence, column.name, column.categories)
-    if evidence.task.kind is not TaskKind.REGRESSION:
+    if target_of(evidence.task).knows(evidence.task) is not None:
         answers += _unknown_classes(evidence)
     return [_headline(evidence), *answers]
 

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding, Interval, Verdict
+from instar.data.schema.tasks import target_of
 from instar.stages.admit.evidence import Evidence, Held
 from instar.stages.admit.matrix import coded_columns, matrix
 from instar.stages.admit.words import count, days, share
@@ -74,7 +74,7 @@ def _judge(evidence: Evidence) -> Judged:
         rows = rows[(rows // RUN) % step == 0]
     frame = evidence.fresh[rows]
     scores = evidence.answers(frame).astype(np.float64)
-    truth = _truth(frame[evidence.task.target], evidence, scores.shape[1])
+    truth = _truth(frame, evidence, scores.shape[1])
     if not evidence.images:
         scores += _second_opinion(frame, truth, evidence)
     return Judged(rows, scores, truth)
@@ -83,21 +83,33 @@ def _judge(evidence: Evidence) -> Judged:
 def _second_opinion(frame: pl.DataFrame, truth: Floats, evidence: Evidence) -> Floats:
     features = frame.select(column.name for column in evidence.schema.features)
     rows = matrix(features, evidence.compared[0])
-    return cross_fit(rows, truth, coded=coded_columns(features), seed=evidence.seed)
+    coded = coded_columns(features)
+    if not _apart(evidence):
+        return cross_fit(rows, truth, coded=coded, seed=evidence.seed)
+    each = [
+        cross_fit(rows, truth[:, place : place + 1], coded=coded, seed=evidence.seed)
+        for place in range(truth.shape[1])
+    ]
+    return np.concatenate(each, axis=1)
 
 
-def _truth(target: pl.Series, evidence: Evidence, outputs: int) -> Floats:
-    """Write labels as the scores that would be right, shape (n, outputs); NaN without a label."""
-    if evidence.task.kind is TaskKind.REGRESSION:
-        numbers: Floats = target.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        return numbers.reshape(-1, 1)
-    classes = evidence.task.classes
-    codes = target.replace_strict(
-        classes, range(len(classes)), default=None, return_dtype=pl.Int64
-    ).fill_null(-1)
-    truth: Floats = (codes.to_numpy()[:, None] == np.arange(outputs)).astype(np.float64)
-    truth[codes.to_numpy() < 0] = np.nan
-    return truth
+def _apart(evidence: Evidence) -> bool:
+    """Tell whether several labels may hold at once: then each has a model of its own."""
+    return evidence.marks is not None and evidence.marks[1].apart
+
+
+def _truth(frame: pl.DataFrame, evidence: Evidence, outputs: int) -> Floats:
+    """Write labels as the scores that would be right, shape (n, outputs); NaN without a label.
+
+    A row of which only some labels are known counts as one without.
+    """
+    marks = target_of(evidence.task).marks(frame, evidence.task)
+    if marks is not None:
+        values = marks.values[:, :outputs]
+        return np.where(np.isnan(values).any(axis=1, keepdims=True), np.nan, values)
+    target = frame[evidence.task.target]
+    numbers: Floats = target.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return numbers.reshape(-1, 1)
 
 
 def _places(lag: int) -> str:
@@ -127,11 +139,11 @@ def _answers(
         limit=limit,
         interval=interval,
         n=len(rows),
-        passes_if=f"{evidence.task.target} joined anew for {span}, or those rows left out",
+        passes_if=f"{evidence.task.shown} joined anew for {span}, or those rows left out",
         picture=_picture(evidence, judged),
     )
     reason = f"labels {what}"
-    return [finding, Held(rows, reason, evidence.task.target)]
+    return [finding, Held(rows, reason, evidence.task.shown)]
 
 
 def _headline(evidence: Evidence, judged: Judged) -> Finding:
@@ -156,7 +168,7 @@ def _tells(judged: Judged) -> bool:
 
 def _blind(evidence: Evidence, judged: Judged) -> Finding:
     """Say that nothing could be seen: in order for few rows, or for rows sorted by label."""
-    labels = evidence.labelled[evidence.task.target].to_numpy()
+    labels = target_of(evidence.task).strata(evidence.labelled, evidence.task, evidence.seed)
     mixed = float((labels[1:] != labels[:-1]).mean()) if len(labels) > 1 else 0.0
     enforced = len(labels) >= ENOUGH and mixed > MIXED
     return Finding(

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
-import polars as pl
+from typing import TypeAlias
 
-from instar.core.data import TaskKind
+import numpy as np
+from numpy.typing import NDArray
+
 from instar.core.finding import Finding, Verdict
+from instar.data.schema.tasks import Marks
 from instar.stages.admit.evidence import Evidence
 from instar.stages.admit.pictures import histograms
 from instar.stages.admit.words import share
 from instar.stats.psi import edges, histogram
 
+Shares: TypeAlias = NDArray[np.float64]
 FIFTHS = 5  # a regression's target is looked at in fifths of its old values
 
 
 def label_shift(evidence: Evidence) -> list[Finding]:
     """Hold the largest change of a class share against the limit."""
-    target = evidence.task.target
-    sides = (evidence.train[target].drop_nulls(), evidence.labelled[target])
-    if evidence.task.kind is TaskKind.REGRESSION:
-        inner = edges(sides[0].to_numpy(), FIFTHS)
-        labels = [f"< {inner[0]:.4g}", *(f"from {cut:.4g}" for cut in inner)]
-        old, fresh = (histogram(side.to_numpy(), inner) for side in sides)
-    else:
-        labels = sorted({*evidence.task.classes, *sides[1].unique()})
-        old, fresh = (_counts(side, labels) for side in sides)
-    before, now = old / max(1, old.sum()), fresh / max(1, fresh.sum())
+    target = evidence.task.shown
+    labels, before, now = _fifths(evidence) if evidence.marks is None else _marked(*evidence.marks)
     most = int(np.abs(now - before).argmax())
     value, limit = float(abs(now - before)[most]), evidence.policy.label_shift
     good = value <= limit
@@ -39,14 +34,25 @@ def label_shift(evidence: Evidence) -> list[Finding]:
             measured=value,
             unit="share",
             limit=limit,
-            n=int(fresh.sum()),
+            n=evidence.labelled.height,
             passes_if="" if good else f"class shares within {100 * limit:.3g} points of the old",
             enforced=evidence.policy.drift_enforced,
-            picture=histograms(target, labels, old, fresh),
+            picture=histograms(target, labels, before, now),
         )
     ]
 
 
-def _counts(values: pl.Series, labels: list[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    found = dict(values.value_counts().iter_rows())
-    return np.array([found.get(label, 0) for label in labels], np.int64)
+def _fifths(evidence: Evidence) -> tuple[list[str], Shares, Shares]:
+    """Share numbers out to fifths of the old ones."""
+    target = evidence.task.target
+    sides = (evidence.train[target].drop_nulls(), evidence.labelled[target])
+    inner = edges(sides[0].to_numpy(), FIFTHS)
+    old, fresh = (histogram(side.to_numpy(), inner) for side in sides)
+    names = [f"< {inner[0]:.4g}", *(f"from {cut:.4g}" for cut in inner)]
+    return names, old / max(1, old.sum()), fresh / max(1, fresh.sum())
+
+
+def _marked(old: Marks, fresh: Marks) -> tuple[list[str], Shares, Shares]:
+    """Share labels out to their marks; one that old rows never had was no share of them."""
+    known = dict(zip(old.names, old.shares.tolist(), strict=True))
+    return list(fresh.names), np.array([known.get(name, 0.0) for name in fresh.names]), fresh.shares

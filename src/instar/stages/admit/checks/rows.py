@@ -32,9 +32,9 @@ def rows(evidence: Evidence) -> list[Finding]:
 
 def _unlabelled(evidence: Evidence, without: int) -> Finding:
     return Finding(
-        f"rows:{evidence.task.target}",
+        f"rows:{evidence.task.shown}",
         Verdict.FAIL,
-        f"{count(without)} rows have no label in {evidence.task.target}; the policy refuses them",
+        f"{count(without)} rows have no label in {evidence.task.shown}; the policy refuses them",
         measured=without,
         limit=0,
         unit="rows",

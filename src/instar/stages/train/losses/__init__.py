@@ -31,6 +31,7 @@ from instar.stages.train.losses.loss import (
 from instar.stages.train.losses.mae import mae
 from instar.stages.train.losses.mse import mse
 from instar.stages.train.losses.own import own
+from instar.tasks import form_of
 
 LOSSES: Family[Loss] = Family(
     "loss",
@@ -45,11 +46,7 @@ LOSSES: Family[Loss] = Family(
     },
 )
 
-FITTING = {
-    TaskKind.BINARY: ("bce", "hinge", "focal"),
-    TaskKind.MULTICLASS: ("cross_entropy", "hinge", "focal"),
-    TaskKind.REGRESSION: ("mse", "mae", "huber"),
-}
+FITTING = {kind: form_of(kind).losses for kind in TaskKind}
 """Which of ours can judge the answers to each kind of task; the first is the task's own."""
 _SMOOTHED: dict[str, Callable[..., torch.Tensor]] = {"bce": bce, "cross_entropy": cross_entropy}
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from instar.stages.train.losses.loss import over_known
+
 _GAMMA = 2.0
 
 
 def focal(out: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Weigh each row's cross-entropy by (1 - p)^2, with p the probability of its true class.
+
+    Of several labels a row, (n, k), each counts that is known.
 
     Source:
         Lin et al. 2017, "Focal Loss for Dense Object Detection", gamma 2, no class weights.
@@ -18,7 +22,9 @@ def focal(out: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         0.1733
     """
     if labels.is_floating_point():
-        rows = functional.binary_cross_entropy_with_logits(out, labels, reduction="none")
+        truth = labels.nan_to_num()
+        rows = functional.binary_cross_entropy_with_logits(out, truth, reduction="none")
     else:
         rows = functional.cross_entropy(out, labels, reduction="none")
-    return ((-torch.expm1(-rows)) ** _GAMMA * rows).mean()  # exp(-rows) is p
+    weighed = (-torch.expm1(-rows)) ** _GAMMA * rows  # exp(-rows) is p
+    return over_known(weighed, labels) if labels.shape[1:] > (1,) else weighed.mean()

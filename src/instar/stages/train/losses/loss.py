@@ -14,6 +14,17 @@ from instar.models.project import FunctionMissing, FunctionRaised
 Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
+def over_known(cells: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Average a loss over the cells, (n, k), whose label is known; NaN is one that is not.
+
+    Example:
+        >>> over_known(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.0, torch.nan]])).item()
+        1.0
+    """
+    known = ~labels.isnan()
+    return torch.where(known, cells, 0.0).sum() / known.sum().clamp(min=1)
+
+
 class WrongLoss(PolicyError):
     """Refuse a loss of ours that cannot judge the task's answers."""
 

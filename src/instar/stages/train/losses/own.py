@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from instar.core.data import TaskKind
+from instar.core.data import InputSpec, TaskKind
 from instar.models.project import function
+from instar.models.tasks import lesson_of
 from instar.stages.train.losses.loss import Loss, LossMissing, LossRaised, NotALoss
 
 
@@ -35,9 +36,8 @@ def own(name: str, kind: TaskKind, outputs: int, project: Path | None) -> Loss:
 
 
 def _try(loss: Loss, shown: str, kind: TaskKind, outputs: int) -> None:
-    several = kind is TaskKind.MULTICLASS
-    labels = torch.zeros(2, dtype=torch.int64) if several else torch.zeros(2, 1)
-    value = loss(torch.zeros(2, outputs if several else 1, requires_grad=True), labels)
+    logits, labels = lesson_of(kind).example(InputSpec(outputs=outputs))
+    value = loss(logits.requires_grad_(), labels)
     if not isinstance(value, torch.Tensor):
         raise NotALoss(shown, type(value).__name__)
     if value.shape != () or not value.is_floating_point():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.nn import functional
 
 from instar.core.data import TaskKind
 from instar.core.policy import TrainPolicy
+from instar.models.tasks import lesson_of
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
 
@@ -49,12 +49,4 @@ def divergence(
     temperature, which keeps gradients of one size; for a regression, the squared distance. A
     teacher of fewer classes is followed among those.
     """
-    logits = logits[:, : teacher.shape[1]]
-    if kind is TaskKind.REGRESSION:
-        return (logits - teacher).square().mean(dim=1)
-    if kind is TaskKind.BINARY:  # a logit z against 0 is a softmax over two classes
-        logits, teacher = (functional.pad(z, (1, 0)) for z in (logits, teacher))
-    wanted = functional.log_softmax(teacher / temperature, dim=1)
-    given = functional.log_softmax(logits / temperature, dim=1)
-    gap = functional.kl_div(given, wanted, reduction="none", log_target=True)
-    return gap.sum(dim=1) * temperature**2
+    return lesson_of(kind).apart(logits, teacher, temperature)

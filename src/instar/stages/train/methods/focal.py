@@ -6,6 +6,7 @@ import torch
 
 from instar.core.data import TaskKind
 from instar.core.policy import TrainPolicy
+from instar.models.tasks import lesson_of
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows, trusting
 
@@ -24,15 +25,14 @@ def focal(ground: Ground, policy: TrainPolicy) -> Part:
 
     def teach(rows: Rows) -> Rows:
         taught = ground.teach(rows)
-        return trusting(taught, weight * right(taught, ground.task.kind).float())
+        cells = right(taught, ground.task.kind).float()  # (n, ...)
+        return trusting(taught, weight * cells.reshape(len(cells), -1).mean(dim=1))
 
-    return Part(teach=teach if ground.task.kind is not TaskKind.REGRESSION else None)
+    return Part(teach=teach if ground.task.kind.judged else None)
 
 
 def right(rows: Rows, kind: TaskKind) -> torch.Tensor:
-    """Tell which rows their teacher answers right, bool (n,)."""
+    """Tell what their teacher answers right, bool (n, ...): rows, or what a row is made of."""
     if rows.teacher is None:
         return torch.zeros(len(rows), dtype=torch.bool)
-    if kind is TaskKind.BINARY:
-        return (rows.teacher > 0).flatten() == (rows.labels > 0.5).flatten()
-    return rows.teacher.argmax(dim=1) == rows.labels
+    return lesson_of(kind).right(rows.teacher, rows.labels)

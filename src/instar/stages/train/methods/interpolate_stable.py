@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding
 from instar.core.policy import TrainPolicy
 from instar.models.predict import logits
@@ -24,7 +23,7 @@ def interpolate_stable(ground: Ground, policy: TrainPolicy) -> Part:
     Source:
         Wortsman et al. 2022 (WiSE-FT), chosen against flips as in Yan et al. 2021.
     """
-    if not policy.interpolate or ground.task.kind is TaskKind.REGRESSION:
+    if not policy.interpolate or not ground.task.kind.judged:
         return interpolate(ground, policy)
     sides = sides_of(ground)
 

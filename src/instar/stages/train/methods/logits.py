@@ -24,7 +24,7 @@ def logits(ground: Ground, policy: TrainPolicy) -> Part:
         if rows.teacher is None:
             return out.new_zeros(())
         teacher = rows.teacher[places]
-        apart = (out[:, : teacher.shape[1]] - teacher).square().mean(dim=1)
+        apart = (out[:, : teacher.shape[1]] - teacher).square().flatten(1).mean(dim=1)
         return weight * torch.dot(apart, (places >= fresh).to(apart.dtype)) / len(places)
 
     return Part(term=term if ground.replay is not None else None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from instar.core.data import TaskKind
 from instar.core.policy import TrainPolicy
+from instar.models.tasks import lesson_of
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.methods.replay import replay
 
@@ -16,9 +16,9 @@ def replay_balanced(ground: Ground, policy: TrainPolicy) -> Part:
     Source:
         Chaudhry et al. 2019, "On Tiny Episodic Memories in Continual Learning".
     """
-    if ground.replay is None or ground.task.kind is TaskKind.REGRESSION:
+    if ground.replay is None or not ground.task.kind.judged:
         return replay(ground, policy)
-    labels = ground.replay.labels.flatten().long()
+    labels = lesson_of(ground.task).groups(ground.replay.labels)
     counts = labels.bincount()
     most = int(counts.max())
     places = [(labels == label).nonzero().flatten() for label in counts.nonzero().flatten()]

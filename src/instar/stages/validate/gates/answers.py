@@ -6,7 +6,7 @@ import numpy as np
 
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ValidatePolicy
-from instar.stages.validate.evidence import Evidence
+from instar.stages.validate.evidence import Evidence, Scores
 
 
 def answers(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
@@ -14,7 +14,7 @@ def answers(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
     sets = [rows for rows in (evidence.fresh, evidence.old) if rows is not None]
     total = sum(len(rows) for rows in sets)
     missing = {
-        who: sum(int((~np.isfinite(getattr(r, who)).all(axis=1)).sum()) for r in sets)
+        who: sum(int((~np.isfinite(_flat(getattr(r, who))).all(axis=1)).sum()) for r in sets)
         for who in ("candidate", "champion")
     }
     share = missing["candidate"] / total
@@ -37,3 +37,7 @@ def answers(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
         passes_if="the champion answers every row",
     )
     return found, broken
+
+
+def _flat(scores: Scores) -> Scores:
+    return scores.reshape(len(scores), -1)

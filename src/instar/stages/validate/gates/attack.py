@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from instar.core.data import Preprocessing, TaskKind
-from instar.core.finding import Finding, Verdict
+from instar.core.finding import Finding, Interval, Verdict
 from instar.core.policy import AttackRule, ValidatePolicy
 from instar.data import preprocessing as prepare
+from instar.models.tasks import lesson_of
 from instar.stages.validate.evidence import Evidence
+from instar.stats.bootstrap import bounded_share
 from instar.stats.proportion import wilson
+from instar.tasks import form_of
 
 PUSH = 2.5  # total way of all steps, in radii, as in the source: enough to cross the ball
 
@@ -29,19 +32,37 @@ def attack(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
         Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attacks".
     """
     how = evidence.candidate.preprocessing
-    if evidence.task.kind is TaskKind.REGRESSION or not (how.numbers or how.image):
+    if not evidence.task.kind.judged or not (how.numbers or how.image):
         return ()  # nothing is right or wrong, or there is nothing to push
     rows, rule = evidence.fresh, policy.attack
-    right = np.flatnonzero(rows.candidate.argmax(axis=1) == rows.labels)
+    form, task = form_of(evidence.task), evidence.task
+    right = np.flatnonzero(_any(form.right(rows.candidate, rows.labels, task)))
     chosen = np.random.default_rng(evidence.seed).permutation(right)[: rule.rows]
     if not len(chosen):
         return ()
     frame, labels = rows.frame[chosen], rows.labels[chosen]
     inputs = prepare.inputs(frame, how)
-    moved = pgd(evidence.network(), inputs, labels, how, rule, evidence.seed)
+    moved = pgd(evidence.network(), inputs, labels, how, rule, evidence.seed, task.kind)
     columns = prepare.columns(frame, how) | raw(moved, how)
-    turned = int((evidence.candidate.predict(columns).argmax(axis=1) != labels).sum())
-    return (_finding(turned, len(chosen), rule, policy.confidence),)
+    before = form.right(rows.candidate[chosen], labels, task)
+    lost = before & ~form.right(evidence.candidate.predict(columns), labels, task)
+    if before.ndim == 1:
+        interval = wilson(int(lost.sum()), len(chosen), policy.confidence)
+    else:
+        turned, right = (p.reshape(len(p), -1).sum(axis=1).astype(float) for p in (lost, before))
+        interval = bounded_share(
+            turned,
+            right,
+            resamples=policy.resamples,
+            level=policy.confidence,
+            seed=evidence.seed,
+        )
+    return (_finding(int(lost.sum()), int(before.sum()), rule, interval),)
+
+
+def _any(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell in which rows any cell is set, (n,)."""
+    return np.asarray(cells.reshape(len(cells), -1).any(axis=1))
 
 
 def pgd(
@@ -51,6 +72,7 @@ def pgd(
     how: Preprocessing,
     rule: AttackRule,
     seed: int,
+    kind: TaskKind,
 ) -> tuple[NDArray[Any], ...]:
     """Climb the loss within a box around the inputs, from a random point of it.
 
@@ -61,11 +83,13 @@ def pgd(
         how: Tells numbers from one-hot places, and bounds the pixels.
         rule: Radius in units of the scaled inputs, and steps.
         seed: Of the start.
+        kind: Tells the loss to climb.
     Returns:
         The inputs, with numbers and pixels moved by at most the radius.
     """
     clean = [torch.as_tensor(part) for part in inputs]
-    truth = torch.as_tensor(labels)
+    lesson = lesson_of(kind)
+    truth = lesson.labels(labels)
     masks = [_pushable(part, how) for part in clean]
     generator = torch.Generator().manual_seed(seed)
     moved = [
@@ -77,7 +101,7 @@ def pgd(
         pushed = [part for part, mask in zip(moved, masks, strict=True) if mask is not None]
         for part in pushed:
             part.requires_grad_()
-        loss = _loss(network(*moved), truth)
+        loss = lesson.loss(network(*moved), truth)
         slopes = iter(torch.autograd.grad(loss, pushed))
         step = PUSH * rule.radius / rule.steps
         moved = [
@@ -114,12 +138,6 @@ def _box(
     return moved
 
 
-def _loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    if logits.shape[1] == 1:
-        return nn.functional.binary_cross_entropy_with_logits(logits[:, 0], truth.float())
-    return nn.functional.cross_entropy(logits, truth)
-
-
 def raw(inputs: tuple[NDArray[Any], ...], how: Preprocessing) -> dict[str, NDArray[Any]]:
     """Turn a network's inputs back into the raw numbers and pixels that give them."""
     columns: dict[str, NDArray[Any]] = {}
@@ -132,7 +150,7 @@ def raw(inputs: tuple[NDArray[Any], ...], how: Preprocessing) -> dict[str, NDArr
     return columns
 
 
-def _finding(turned: int, n: int, rule: AttackRule, level: float) -> Finding:
+def _finding(turned: int, n: int, rule: AttackRule, interval: Interval) -> Finding:
     share = turned / n
     passed = share <= rule.max
     return Finding(
@@ -143,7 +161,7 @@ def _finding(turned: int, n: int, rule: AttackRule, level: float) -> Finding:
         measured=share,
         limit=rule.max,
         unit="share",
-        interval=wilson(turned, n, level),
+        interval=interval,
         n=n,
         passes_if="" if passed else f"at most {int(rule.max * n)} of these answers turn",
         enforced=rule.enforced,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ValidatePolicy
 from instar.stages.validate import pictures
 from instar.stages.validate.evidence import Evidence
 from instar.stats.metrics import score
+from instar.tasks import form_of
 
 
 def calibration(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
     """Report the expected calibration error; a limit on `ece` makes it decide."""
-    if evidence.task.kind is TaskKind.REGRESSION:
+    if not evidence.task.kind.judged:
         return ()
     rows = evidence.fresh
-    now, before = (score("ece", s, rows.labels) for s in (rows.candidate, rows.champion))
+    form = form_of(evidence.task)
+    cells = [form.cells(s, rows.labels) for s in (rows.candidate, rows.champion)]
+    now, before = (score("ece", *each) for each in cells)
     return (
         Finding(
             "calibration",
@@ -23,8 +25,8 @@ def calibration(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ..
             f"probabilities are off by {now:.3f} on average, the champion's by {before:.3f}",
             measured=now,
             unit="ece",
-            n=len(rows),
+            n=len(cells[0][1]),
             enforced=False,
-            picture=pictures.calibration(rows),
+            picture=pictures.calibration(rows, form),
         ),
     )

@@ -9,7 +9,7 @@ from instar.core.policy import MetricRule, ValidatePolicy
 from instar.stages.validate.evidence import Evidence
 from instar.stages.validate.judge import rules_of, unmeasurable
 from instar.stats.bootstrap import bootstrap
-from instar.stats.metrics import METRICS
+from instar.stats.metrics import fitting
 
 
 def limits(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
@@ -24,12 +24,12 @@ def limits(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
 def _judge(
     name: str, rule: MetricRule, evidence: Evidence, policy: ValidatePolicy
 ) -> tuple[Finding, ...]:
-    known = name in METRICS and evidence.task.kind in METRICS[name].kinds
-    if not known or (rule.min is None and rule.max is None):
+    metric = fitting(evidence.task).get(name)
+    if metric is None or (rule.min is None and rule.max is None):
         return ()  # an unknown metric is an error of the gate `metrics`
     rows = evidence.fresh
     seen = bootstrap(
-        METRICS[name],
+        metric,
         rows.candidate,
         rows.labels,
         resamples=policy.resamples,

@@ -17,7 +17,7 @@ from instar.stages.validate.judge import (
     unmeasurable,
 )
 from instar.stages.validate.pictures import intervals, roc
-from instar.stats.metrics import METRICS
+from instar.stats.metrics import METRICS, fitting
 
 
 def metrics(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
@@ -35,15 +35,14 @@ def _judge(name: str, rule: MetricRule, evidence: Evidence, policy: ValidatePoli
     code, kind = f"metrics:{name}", evidence.task.kind
     if name not in METRICS:
         return unmeasurable(code, f"there is no metric {name}", f"one of {', '.join(METRICS)}")
-    metric = METRICS[name]
-    if kind not in metric.kinds:
-        fitting = [other for other, m in METRICS.items() if kind in m.kinds]
-        todo = f"one of {', '.join(fitting)}"
+    fits = fitting(evidence.task)
+    if name not in fits:
+        todo = f"one of {', '.join(fits)}"
         return unmeasurable(code, f"{name} is no metric of a {kind.value} task", todo)
-    rows = evidence.fresh
+    metric, rows = fits[name], evidence.fresh
     gain = gain_of(metric, rows, policy, evidence.seed)
     margin = MARGIN if rule.margin is None else rule.margin
-    decides = rule.margin is not None or metric is primary_of(policy, evidence.task)
+    decides = rule.margin is not None or name == primary_of(policy, evidence.task).name
     found = compared(code, metric, rows, gain, margin, enforced=decides)
     if name == "auroc":
         return replace(found, picture=roc(rows))

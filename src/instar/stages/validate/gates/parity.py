@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ValidatePolicy
 from instar.data import preprocessing as prepare
 from instar.models.predict import logits, probabilities
 from instar.stages.validate.evidence import Evidence
-from instar.stats.metrics import score
+from instar.stats.metrics import fitting
+from instar.tasks import form_of
 
 APART = 0.02  # by which accuracy (for a regression: R²) may differ between runtimes
 
@@ -20,8 +20,9 @@ def parity(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
     rows, task = evidence.fresh, evidence.task
     inputs = prepare.inputs(rows.frame, evidence.candidate.preprocessing)
     network = probabilities(logits(evidence.network(), inputs), task)
-    name = "r2" if task.kind is TaskKind.REGRESSION else "accuracy"
-    trained, sealed = (score(name, s, rows.labels) for s in (network, rows.candidate))
+    name = form_of(task).agreement
+    metric = fitting(task)[name]
+    trained, sealed = (metric(s, rows.labels) for s in (network, rows.candidate))
     apart = abs(trained - sealed)
     passed = apart <= APART
     return (

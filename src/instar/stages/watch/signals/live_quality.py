@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from instar.core.data import TaskKind
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import WatchPolicy
 from instar.stages.watch.evidence import Evidence
 from instar.stats.bootstrap import bootstrap
-from instar.stats.metrics import METRICS
+from instar.stats.metrics import fitting
+from instar.tasks import form_of
 
 # Looked at again and again over overlapping windows: an alert has to be beyond this interval too.
 _LEVEL = 0.98
@@ -19,16 +19,10 @@ _RESAMPLES = 400
 _PER_CLASS = 50  # labels of the rarer class, below which AUROC says little
 _PARTS = 20
 
-_NAMES = {
-    TaskKind.BINARY: ("accuracy", "auroc"),
-    TaskKind.MULTICLASS: ("accuracy",),
-    TaskKind.REGRESSION: ("r2",),
-}
-
 
 def live_quality(evidence: Evidence, policy: WatchPolicy) -> tuple[Finding, ...]:
     """Ask of each metric whether it fell by more than the policy allows, and not by chance."""
-    return tuple(_judge(name, evidence, policy) for name in _NAMES[evidence.kind])
+    return tuple(_judge(name, evidence, policy) for name in form_of(evidence.task).live)
 
 
 def _judge(name: str, evidence: Evidence, policy: WatchPolicy) -> Finding:
@@ -46,10 +40,10 @@ def _judge(name: str, evidence: Evidence, policy: WatchPolicy) -> Finding:
             n=n,
             passes_if=f"{lacking:,} more labels",
             labels_needed=lacking,
-            enforced=name != "auroc",
+            enforced=not name.endswith("auroc"),
         )
     found = bootstrap(
-        METRICS[name],
+        fitting(evidence.task)[name],
         evidence.scores,
         _labels(evidence),
         resamples=_RESAMPLES,
@@ -75,21 +69,22 @@ def _lacking(name: str, evidence: Evidence, policy: WatchPolicy) -> int:
     n = len(evidence.labels)
     if n < policy.window:
         return policy.window - n
-    if name != "auroc":
+    if not name.endswith("auroc"):
         return 0
-    rarer = min(int((evidence.labels == label).sum()) for label in (0, 1))
+    labels = evidence.labels.reshape(n, -1)  # (n, 1), or a column a label
+    rarer = min(int((labels == label).sum(axis=0).min()) for label in (0, 1))
     return max(_PER_CLASS - rarer, 0)
 
 
 def _labels(evidence: Evidence) -> Any:
-    return evidence.labels if evidence.kind is TaskKind.REGRESSION else evidence.labels.astype(int)
+    return form_of(evidence.task).typed(evidence.labels)
 
 
 def _course(name: str, evidence: Evidence, promised: float) -> dict[str, Any]:
     """Draw the metric over growing parts of the window."""
-    labels = _labels(evidence)
+    labels, metric = _labels(evidence), fitting(evidence.task)[name]
     ends = np.unique(np.linspace(0, len(labels), _PARTS + 1).astype(int))[5:]
-    live = [METRICS[name](evidence.scores[:end], labels[:end]) for end in ends]
+    live = [metric(evidence.scores[:end], labels[:end]) for end in ends]
     return {
         "kind": "lines",
         "x": [int(end) for end in ends],

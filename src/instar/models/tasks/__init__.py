@@ -1,0 +1,30 @@
+"""What follows from the kind of a task for those who learn from its labels. One file a kind."""
+
+from __future__ import annotations
+
+from instar.core.data import Task, TaskKind
+from instar.core.family import Family
+from instar.models.tasks.binary import Binary
+from instar.models.tasks.lesson import Lesson
+from instar.models.tasks.multiclass import Multiclass
+from instar.models.tasks.multilabel import Multilabel
+from instar.models.tasks.regression import Regression
+
+LESSONS: Family[Lesson] = Family(
+    "lesson of a task",
+    {
+        "binary": Binary(),
+        "multiclass": Multiclass(),
+        "regression": Regression(),
+        "multilabel": Multilabel(),
+    },
+)
+
+
+def lesson_of(task: Task | TaskKind) -> Lesson:
+    """Find how a task's labels are learnt from."""
+    kind = task if isinstance(task, TaskKind) else task.kind
+    return LESSONS[kind.value]
+
+
+__all__ = ["LESSONS", "Lesson", "lesson_of"]

@@ -1,0 +1,74 @@
+"""What is to be known of a kind of task by those who train: labels, right answers, distances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from instar.core.data import InputSpec, Task
+
+Tensor = torch.Tensor
+
+
+class Lesson:
+    """Say how labels become tensors, and how answers are held against them.
+
+    Logits are (n, outputs, ...). The defaults are those of one column of labels, (n, 1) float32.
+    A *cell* is what is right or wrong: a row.
+    """
+
+    def labels(self, truth: NDArray[Any]) -> Tensor:
+        """Make tensors of labels, as `instar.data.preprocessing.labels` gives them."""
+        return torch.as_tensor(truth).float()[:, None]
+
+    def truth(self, labels: Tensor) -> NDArray[Any]:
+        """Undo `labels`, for a metric."""
+        return labels.flatten().numpy()
+
+    def right(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Tell which cells are answered right, bool (n, ...); none is, for a regression."""
+        raise NotImplementedError
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Judge answers by their likelihood, a scalar: the mean over the cells."""
+        raise NotImplementedError
+
+    def apart(self, logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        """Measure how far answers are from a teacher's, row by row, (n,); see `distill`."""
+        raise NotImplementedError
+
+    def constants(self, labels: Tensor, task: Task) -> list[Tensor]:
+        """Guess which answer, the same for all rows, is best: some candidates, (outputs,) each."""
+        raise NotImplementedError
+
+    def spread(self, answer: Tensor, labels: Tensor) -> Tensor:
+        """Give all rows one answer, (outputs,)."""
+        return answer.expand(len(labels), -1)
+
+    def groups(self, labels: Tensor) -> Tensor:
+        """Number the groups that rows belong to, int64 (n,), rare ones to be balanced with others.
+
+        A regression has none: all rows are in one.
+        """
+        return labels.flatten().long()
+
+    def example(self, inputs: InputSpec) -> tuple[Tensor, Tensor]:
+        """Make two rows of zeros: logits, and labels for them."""
+        return torch.zeros(2, inputs.outputs), torch.zeros(2, 1)
+
+
+def softened(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Measure the divergence of softened answers over the second axis, (n, c, ...) -> (n, ...).
+
+    Times the squared temperature, which keeps gradients of one size.
+
+    Source:
+        Hinton et al. 2015, "Distilling the Knowledge in a Neural Network".
+    """
+    wanted = functional.log_softmax(teacher / temperature, dim=1)
+    given = functional.log_softmax(logits / temperature, dim=1)
+    gap = functional.kl_div(given, wanted, reduction="none", log_target=True)
+    return gap.sum(dim=1) * temperature**2
