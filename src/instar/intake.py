@@ -26,7 +26,7 @@ from instar.core.digest import digest_bytes
 from instar.core.errors import InputError, InstarError
 from instar.core.finding import Verdict
 from instar.core.policy import TrainPolicy
-from instar.core.records import ModelVersion, Network, Request
+from instar.core.records import Members, ModelVersion, Network, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data.read import read_frame
@@ -143,9 +143,14 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
         new_classes=admit.new_classes,
     )
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
-    network = network_of(project, tools.project)
+    network = _going_on(network_of(project, tools.project), champion.network)
     _keep_source(network, tools)
     return Asked(snapshot, _grown(champion.task, frame), network, features)
+
+
+def _going_on(written: Network, champion: Network) -> Network:
+    """Ask for the champion's network where it is an ensemble of the one that is written down."""
+    return champion if champion.alone() == written else written
 
 
 def _grown(task: Task, frame: pl.DataFrame) -> Task:
@@ -164,7 +169,9 @@ def _keep_source(network: Network, tools: Tools) -> None:
 
 def request(asked: Asked, project: Project, champion: ModelVersion, **who: Any) -> Request:
     """Make the request that opens an update."""
+    rule = project.policy.train.ensemble
     return Request(
+        ensemble=Members(rule.kind, rule.members) if rule.kind != "none" else None,
         model=project.model,
         fresh=asked.fresh,
         task=asked.task,

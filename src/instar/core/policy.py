@@ -169,6 +169,26 @@ class TuneRule:
 
 
 @dataclass(frozen=True, slots=True)
+class EnsembleRule:
+    """How several trainings become one candidate; see `instar.stages.train.ensembles`."""
+
+    kind: Literal[
+        "none",
+        "bagging",
+        "boosting",
+        "stacking",
+        "soft_vote",
+        "hard_vote",
+        "uniform_soup",
+        "greedy_soup",
+    ] = setting("none", "how several trainings become one candidate; none: there is one")
+    members: int = setting(5, "trainings that the candidate is made of", ge=2)
+    rate: float = setting(
+        0.5, "how far each further member's answer counts (kind: boosting)", gt=0, le=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainPolicy:
     optimizer: str = setting("adamw", "update rule")
     lr: float | None = setting(
@@ -234,6 +254,7 @@ class TrainPolicy:
     threads: int = setting(1, "CPU threads of the training process", ge=1)
     checkpoint_s: float = setting(10.0, "seconds between checkpoints; 0: after each epoch", ge=0)
     tune: TuneRule = setting(TuneRule(), "the search for better settings")
+    ensemble: EnsembleRule = setting(EnsembleRule(), "several trainings for one candidate")
 
 
 @dataclass(frozen=True, slots=True)

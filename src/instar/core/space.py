@@ -24,6 +24,7 @@ NETWORK = "network."
 KEPT = {
     "auc": "reports, and trains nothing",
     "checkpoint_s": "changes no weight",
+    "ensemble": "is how trainings are put together",
     "full_epochs": "is `epochs` of another strategy",
     "methods": "is the strategy's to compose",
     "replay": "changes the rows that trials are judged on",

@@ -61,7 +61,7 @@ def plan(
         InputError: the champion's network cannot be built and is not about to change.
     """
     if rungs:
-        return climbed(rungs, policy)
+        return climbed(rungs, policy, _members(request))
     changed = _changed(request, champion)
     with _one_thread():
         tools.progress("plan", 0, 3, "reading rows")
@@ -73,7 +73,7 @@ def plan(
         tried = _probed(seen) if seen and not changed else None
         net = seen.net if seen else None
         there = means(request, champion, admission, net, tools.artifacts)
-        case = _case(champion, admission, there)
+        case = _case(request, champion, admission, there)
         names = there.possible(policy.strategies) if not changed else ("keep", "full")
         expected = forecasts(seen, tried, case, names, policy) if seen else ()
         expected = tuple(corrected(one, past) for one in expected)
@@ -88,18 +88,26 @@ def plan(
         reason=choice.reason,
         forecasts=expected,
         layers=layers,
-        then={} if changed else ladder(choice.strategy, there, by_name, policy),
+        then={} if changed else ladder(choice.strategy, there, by_name, policy, _members(request)),
     )
 
 
-def _case(champion: ModelVersion, admission: Admission, there: Means) -> Case:
+def _case(request: Request, champion: ModelVersion, admission: Admission, there: Means) -> Case:
     return Case(
         champion.recipe,
         fresh=_fresh(admission),
         old=sum(part.rows for part in champion.train),
         image=champion.preprocessing.image is not None,
         classes_added=len(there.added),
+        ensemble=request.ensemble,
+        networks=champion.network.ensemble.members if champion.network.ensemble else 1,
     )
+
+
+def _members(request: Request) -> int:
+    """Count the networks that a full training makes."""
+    several = request.ensemble
+    return several.count if several and not several.soup else 1
 
 
 def _changed(request: Request, champion: ModelVersion) -> str:
