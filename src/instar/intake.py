@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 
 from instar import provenance
 from instar.bundle import signature as oms
@@ -26,7 +27,7 @@ from instar.core.digest import digest_bytes
 from instar.core.errors import InputError, InstarError
 from instar.core.finding import Verdict
 from instar.core.policy import TrainPolicy
-from instar.core.records import Members, ModelVersion, Network, Request
+from instar.core.records import Members, ModelVersion, Network, Pretrained, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data.read import read_frame
@@ -35,9 +36,11 @@ from instar.data.snapshot import take
 from instar.data.split import sample
 from instar.models.build import build
 from instar.models.predict import logits
-from instar.models.weights import load
+from instar.models.pretrained import match
+from instar.models.weights import State, load, save
 from instar.policy import Project
 from instar.stages.package import inspect, seal
+from instar.stages.train import learnt_elsewhere
 from instar.stages.train.sample import keep, size
 from instar.stats.metrics import primary, score
 
@@ -98,6 +101,7 @@ class Asked:
     task: Task
     network: Network
     features: tuple[str, ...]
+    pretrained: Pretrained | None = None
 
 
 def network_of(project: Project, root: Path) -> Network:
@@ -142,10 +146,43 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
         unknown_category=admit.unknown_category,
         new_classes=admit.new_classes,
     )
-    snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
     network = _going_on(network_of(project, tools.project), champion.network)
+    task = _grown(champion.task, frame)
+    elsewhere = _elsewhere(project, champion, features, network, task, tools)
+    snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
     _keep_source(network, tools)
-    return Asked(snapshot, _grown(champion.task, frame), network, features)
+    return Asked(snapshot, task, network, features, _keep_elsewhere(elsewhere, tools))
+
+
+def _elsewhere(
+    project: Project,
+    champion: ModelVersion,
+    features: tuple[str, ...],
+    network: Network,
+    task: Task,
+    tools: Tools,
+) -> tuple[str, State] | None:
+    """Read the weights that `train.pretrained` names, and see that the network can take some.
+
+    Where the features change, its shape is known only once they have been looked at.
+    """
+    named = project.policy.train.pretrained
+    if named is None:
+        return None
+    path = tools.project / named
+    found = learnt_elsewhere.read(read_small(path, _WEIGHTS), path.name)
+    if set(features) == set(champion.preprocessing.columns):
+        with torch.random.fork_rng(devices=[]):
+            inputs = champion.preprocessing.inputs(task.outputs)
+            match(build(network.alone(), inputs, tools.project), found)
+    return path.name, found
+
+
+def _keep_elsewhere(found: tuple[str, State] | None, tools: Tools) -> Pretrained | None:
+    if found is None:
+        return None
+    name, state = found
+    return Pretrained(name, tools.artifacts.put(save(state)), len(state))
 
 
 def _going_on(written: Network, champion: Network) -> Network:
@@ -177,6 +214,7 @@ def request(asked: Asked, project: Project, champion: ModelVersion, **who: Any) 
         task=asked.task,
         network=asked.network,
         features=asked.features,
+        pretrained=asked.pretrained,
         champion=champion.name,
         **who,
     )

@@ -132,6 +132,7 @@ class PlanPolicy:
             "hybrid",
             "adapt-stats",
             "adapter",
+            "transfer",
             "full",
         ),
         "strategies the planner may choose",
@@ -254,6 +255,9 @@ class TrainPolicy:
     threads: int = setting(1, "CPU threads of the training process", ge=1)
     checkpoint_s: float = setting(10.0, "seconds between checkpoints; 0: after each epoch", ge=0)
     tune: TuneRule = setting(TuneRule(), "the search for better settings")
+    pretrained: str | None = setting(
+        None, "file of weights learnt elsewhere (safetensors, ONNX), for the strategy transfer"
+    )
     ensemble: EnsembleRule = setting(EnsembleRule(), "several trainings for one candidate")
 
 

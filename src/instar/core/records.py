@@ -146,13 +146,26 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
+class Pretrained:
+    """Weights that were learnt elsewhere: the name of the file, and what was read from it.
+
+    `weights` is the digest of a safetensors file with its tensors, `tensors` how many there are.
+    """
+
+    name: str
+    weights: str
+    tensors: int
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Why there is an update, of what, with which data.
 
     `features` names the columns the candidate shall read; where it differs from the champion's,
     the change is intended. `policy` is the digest of the policy in force. `environment` is None
     in requests from before there was such a field. `ensemble` says how many trainings the
-    candidate shall be made of, None where it is one.
+    candidate shall be made of, None where it is one. `pretrained` are weights learnt elsewhere that
+    it may begin with, None where no file is named.
     """
 
     update: str
@@ -168,6 +181,7 @@ class Request:
     champion: str
     environment: Environment | None = None
     ensemble: Members | None = None
+    pretrained: Pretrained | None = None
 
 
 @dataclass(frozen=True, slots=True)

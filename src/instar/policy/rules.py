@@ -82,6 +82,13 @@ def _tuning(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     yield from ()
 
 
+def _elsewhere(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    asked = policy.plan.strategy == "transfer" or "pretrained" in policy.train.methods
+    if asked and policy.train.pretrained is None:
+        what = "a file of pretrained weights, as plan.strategy or train.methods asks for one,"
+        yield "policy.train.pretrained", what, None
+
+
 def _ensemble(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     kind, strategy = policy.train.ensemble.kind, policy.plan.strategy
     key = "policy.train.ensemble.kind"
@@ -90,8 +97,8 @@ def _ensemble(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     if kind == "stacking" and task.kind not in _STACKED:
         wanted = f"another kind for a {task.kind.value} task (soft_vote, bagging, boosting)"
         yield key, wanted, kind
-    if kind.endswith("_soup") and strategy == "full":
-        wanted = "a kind that averages no weights, since plan.strategy is full,"
+    if kind.endswith("_soup") and strategy in ("full", "transfer"):
+        wanted = f"a kind that averages no weights, since plan.strategy is {strategy},"
         yield key, wanted, kind
     if kind != "none" and strategy in _ONE_ANSWER:
         wanted = f"none, since plan.strategy is {strategy}, which has one outcome only,"
@@ -117,6 +124,7 @@ RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _split,
     _training,
     _tuning,
+    _elsewhere,
     _ensemble,
     _metrics,
     _steps,

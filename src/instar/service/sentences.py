@@ -116,6 +116,9 @@ def _request(made: Request) -> Iterator[str]:
     yield f"network: {several}{network.build or network.family}{source}"
     if made.ensemble:
         yield f"to be made of: {made.ensemble.count} trainings ({made.ensemble.kind})"
+    if made.pretrained:
+        given = made.pretrained
+        yield f"pretrained: {given.tensors} tensors of {given.name} ({short(given.weights)})"
     yield f"policy: {short(made.policy)}"
     yield from _where(made.environment)
 

@@ -20,6 +20,7 @@ class Need(enum.Enum):
     HEAD = "a network that ends in a Linear layer"
     STATISTICS = "batch normalisation in the network"
     ATTENTION = "attention in the network"
+    PRETRAINED = "a file of pretrained weights (train.pretrained)"
 
 
 @dataclass(frozen=True, slots=True)

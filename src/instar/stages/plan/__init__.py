@@ -74,11 +74,12 @@ def plan(
         net = seen.net if seen else None
         there = means(request, champion, admission, net, tools.artifacts)
         case = _case(request, champion, admission, there)
-        names = there.possible(policy.strategies) if not changed else ("keep", "full")
+        anew = ("keep", *there.possible(("transfer",)), "full")
+        names = there.possible(policy.strategies) if not changed else anew
         expected = forecasts(seen, tried, case, names, policy) if seen else ()
         expected = tuple(corrected(one, past) for one in expected)
     by_name = {one.strategy: one for one in expected}
-    choice = choose(Facts(changed, there, tried, fallen, by_name), policy)
+    choice = choose(Facts(changed, there, tried, fallen, by_name, case.fresh + case.old), policy)
     found = findings(choice, tried, fallen, layers, seen, past, policy)
     tools.progress("plan", 3, 3, choice.strategy)
     return Plan(

@@ -125,6 +125,6 @@ def keeper(
     """Name the training, so that a checkpoint of another one is never taken up."""
     settings = {k: v for k, v in encode(policy).items() if k != "checkpoint_s"}
     data = [part.digest for part in (*start.train, *([champion.replay] if champion.replay else []))]
-    read = encode((request.network, start.preprocessing))
+    read = encode((request.network, start.preprocessing, request.pretrained))
     key = digest_json([FORMAT, champion.weights, encode(route), settings, data, read, seed])
     return Keeper(tools.folder(tools.scratch), key, tools.clock, policy.checkpoint_s, tools.pulse)

@@ -12,6 +12,7 @@ from instar.stages.train.loop import Run
 
 _PLAIN = (
     *("epoch", "steps", "passes", "best_epoch", "best_loss", "first_loss", "first_metric"),
+    "began",
     *("norms", "layers", "broken", "broken_at", "broken_batch", "damaged"),
 )
 

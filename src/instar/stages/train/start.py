@@ -22,6 +22,7 @@ from instar.models import build, grow, predict, weights
 from instar.models.strategies import Route
 from instar.stages.train import rows
 from instar.stages.train import sample as reservoir
+from instar.stages.train.loop import State
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods.part import Ground
 from instar.stages.train.rows import Rows
@@ -108,6 +109,7 @@ def lay(
             teach=lambda part: _taught(part, teach()),
             loss=loss,
             seed=seed,
+            pretrained=_elsewhere(request, tools),
         ),
         schema=schema,
         preprocessing=how,
@@ -115,6 +117,13 @@ def lay(
         replay=replay,
         fresh=fresh,
     )
+
+
+def _elsewhere(request: Request, tools: Tools) -> Callable[[], State] | None:
+    given = request.pretrained
+    if given is None:
+        return None
+    return lambda: weights.read(tools.artifacts.read(given.weights))
 
 
 def _split(admission: Admission) -> Split:

@@ -27,7 +27,8 @@ class Ground:
     `champion` are its weights, as far as they fit `net`; `anew` makes new ones. `learn` are the
     rows of an epoch. `replay` are old rows, `old_valid` others of the same sample that the
     training never sees; either is None where there are no old rows. `teach` gives rows the
-    champion's logits as `teacher`. `loss` is the training's own.
+    champion's logits as `teacher`. `loss` is the training's own. `pretrained` reads the weights
+    learnt elsewhere; it is None where no file of them is named.
     """
 
     task: Task
@@ -41,6 +42,7 @@ class Ground:
     teach: Callable[[Rows], Rows]
     loss: Loss
     seed: int = 0
+    pretrained: Callable[[], State] | None = None
 
 
 @dataclass(frozen=True, slots=True)
