@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from instar import provenance
 from instar.bundle import signature as oms
 from instar.bundle.folder import read as read_small
@@ -24,7 +26,7 @@ from instar.core.digest import digest_bytes
 from instar.core.errors import InputError, InstarError
 from instar.core.finding import Verdict
 from instar.core.policy import TrainPolicy
-from instar.core.records import ModelVersion, Network, Request
+from instar.core.records import Members, ModelVersion, Network, Pretrained, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data.read import read_frame
@@ -34,9 +36,11 @@ from instar.data.snapshot import take
 from instar.data.split import sample
 from instar.models.build import build
 from instar.models.predict import logits
-from instar.models.weights import load
+from instar.models.pretrained import match
+from instar.models.weights import State, load, save
 from instar.policy import Project
 from instar.stages.package import inspect, seal
+from instar.stages.train import learnt_elsewhere
 from instar.stages.train.sample import keep, size
 from instar.stats.metrics import primary, score
 
@@ -97,6 +101,7 @@ class Asked:
     task: Task
     network: Network
     features: tuple[str, ...]
+    pretrained: Pretrained | None = None
 
 
 def network_of(project: Project, root: Path) -> Network:
@@ -141,13 +146,50 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
         unknown_category=admit.unknown_category,
         new_classes=admit.new_classes,
     )
-    snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
-    network = network_of(project, tools.project)
-    _keep_source(network, tools)
+    network = _going_on(network_of(project, tools.project), champion.network)
     grown = target_of(champion.task).grown(frame, champion.task)
     # The policy says from which probability on a label is given, and may say it anew.
     task = replace(grown, thresholds=project.task.thresholds)
-    return Asked(snapshot, task, network, features)
+    elsewhere = _elsewhere(project, champion, features, network, task, tools)
+    snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
+    _keep_source(network, tools)
+    return Asked(snapshot, task, network, features, _keep_elsewhere(elsewhere, tools))
+
+
+def _elsewhere(
+    project: Project,
+    champion: ModelVersion,
+    features: tuple[str, ...],
+    network: Network,
+    task: Task,
+    tools: Tools,
+) -> tuple[str, State] | None:
+    """Read the weights that `train.pretrained` names, and see that the network can take some.
+
+    Where the features change, its shape is known only once they have been looked at.
+    """
+    named = project.policy.train.pretrained
+    if named is None:
+        return None
+    path = tools.project / named
+    found = learnt_elsewhere.read(read_small(path, _WEIGHTS), path.name)
+    if set(features) == set(champion.preprocessing.columns):
+        with torch.random.fork_rng(devices=[]):
+            inputs = champion.preprocessing.inputs(task.outputs)
+            match(build(network.alone(), inputs, tools.project), found)
+    return path.name, found
+
+
+def _keep_elsewhere(found: tuple[str, State] | None, tools: Tools) -> Pretrained | None:
+    if found is None:
+        return None
+    name, state = found
+    return Pretrained(name, tools.artifacts.put(save(state)), len(state))
+
+
+def _going_on(written: Network, champion: Network) -> Network:
+    """Ask for the champion's network where it is an ensemble of the one that is written down."""
+    return champion if champion.alone() == written else written
 
 
 def _keep_source(network: Network, tools: Tools) -> None:
@@ -158,12 +200,15 @@ def _keep_source(network: Network, tools: Tools) -> None:
 
 def request(asked: Asked, project: Project, champion: ModelVersion, **who: Any) -> Request:
     """Make the request that opens an update."""
+    rule = project.policy.train.ensemble
     return Request(
+        ensemble=Members(rule.kind, rule.members) if rule.kind != "none" else None,
         model=project.model,
         fresh=asked.fresh,
         task=asked.task,
         network=asked.network,
         features=asked.features,
+        pretrained=asked.pretrained,
         champion=champion.name,
         **who,
     )

@@ -223,6 +223,8 @@ def _there(request: Request, champion: ModelVersion, artifacts: Artifacts) -> No
     needed |= {f"holdout {part.source!r} of the champion": part.digest for part in champion.holdout}
     if champion.replay is not None:
         needed["replay sample of the champion"] = champion.replay.digest
+    if request.pretrained is not None:
+        needed[f"pretrained weights {request.pretrained.name!r}"] = request.pretrained.weights
     for name, digest in needed.items():
         if digest not in artifacts:
             raise GoneArtifacts(request.update, name)

@@ -134,6 +134,7 @@ class PlanPolicy:
             "hybrid",
             "adapt-stats",
             "adapter",
+            "transfer",
             "full",
         ),
         "strategies the planner may choose",
@@ -167,6 +168,26 @@ class TuneRule:
     pruner: str = setting("median", "what ends a trial early that falls behind the others")
     space: Mapping[str, Any] = setting(
         {}, "settings to try, each a list or `low..high`, `low..high log`; empty: by strategy"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleRule:
+    """How several trainings become one candidate; see `instar.stages.train.ensembles`."""
+
+    kind: Literal[
+        "none",
+        "bagging",
+        "boosting",
+        "stacking",
+        "soft_vote",
+        "hard_vote",
+        "uniform_soup",
+        "greedy_soup",
+    ] = setting("none", "how several trainings become one candidate; none: there is one")
+    members: int = setting(5, "trainings that the candidate is made of", ge=2)
+    rate: float = setting(
+        0.5, "how far each further member's answer counts (kind: boosting)", gt=0, le=1
     )
 
 
@@ -236,6 +257,10 @@ class TrainPolicy:
     threads: int = setting(1, "CPU threads of the training process", ge=1)
     checkpoint_s: float = setting(10.0, "seconds between checkpoints; 0: after each epoch", ge=0)
     tune: TuneRule = setting(TuneRule(), "the search for better settings")
+    pretrained: str | None = setting(
+        None, "file of weights learnt elsewhere (safetensors, ONNX), for the strategy transfer"
+    )
+    ensemble: EnsembleRule = setting(EnsembleRule(), "several trainings for one candidate")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,24 @@ from __future__ import annotations
 import enum
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from instar.core.data import Cleaning, Preprocessing, Schema, Snapshot, Split, Task
+from instar.core.data import Cleaning, Preprocessing, Schema, Snapshot, Split, Task, TaskKind
 from instar.core.finding import Finding, Interval, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Several networks of one shape that answer as one.
+
+    `combine` says how their answers become one (`mean`, `vote`, `sum`, `linear`; see
+    `instar.models.ensemble`), `task` what these answers stand for.
+    """
+
+    combine: str
+    members: int
+    task: TaskKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +35,18 @@ class Network:
     """Where a network comes from: a function `module:name` in the project, or a family.
 
     `source` is the digest of the module's file, so that a changed function is a changed network.
+    With an `ensemble` there are several of them, which answer as one.
     """
 
     build: str | None = None
     family: str | None = None
     options: Mapping[str, float | int | str | bool | list[int]] = field(default_factory=dict)
     source: str | None = None
+    ensemble: Ensemble | None = None
+
+    def alone(self) -> Network:
+        """Describe one member of an ensemble; what is none stays as it is."""
+        return replace(self, ensemble=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +133,39 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class Members:
+    """How many trainings become one candidate, and how: a kind of `train.ensemble`."""
+
+    kind: str
+    count: int
+
+    @property
+    def soup(self) -> bool:
+        """Tell whether their weights are averaged, so that one network comes of them."""
+        return self.kind.endswith("_soup")
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """Weights that were learnt elsewhere: the name of the file, and what was read from it.
+
+    `weights` is the digest of a safetensors file with its tensors, `tensors` how many there are.
+    """
+
+    name: str
+    weights: str
+    tensors: int
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Why there is an update, of what, with which data.
 
     `features` names the columns the candidate shall read; where it differs from the champion's,
     the change is intended. `policy` is the digest of the policy in force. `environment` is None
-    in requests from before there was such a field.
+    in requests from before there was such a field. `ensemble` says how many trainings the
+    candidate shall be made of, None where it is one. `pretrained` are weights learnt elsewhere that
+    it may begin with, None where no file is named.
     """
 
     update: str
@@ -134,6 +180,8 @@ class Request:
     seed: int
     champion: str
     environment: Environment | None = None
+    ensemble: Members | None = None
+    pretrained: Pretrained | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,10 @@ NETWORK = "network."
 KEPT = {
     "auc": "reports, and trains nothing",
     "checkpoint_s": "changes no weight",
+    "ensemble": "is how trainings are put together",
     "full_epochs": "is `epochs` of another strategy",
     "methods": "is the strategy's to compose",
+    "pretrained": "is a file that the request names",
     "replay": "changes the rows that trials are judged on",
     "replay_min": "changes the rows that trials are judged on",
     "threads": "changes no weight",

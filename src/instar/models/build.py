@@ -13,6 +13,7 @@ from torch import nn
 from instar.core.data import InputSpec
 from instar.core.errors import InputError
 from instar.core.records import Network
+from instar.models.ensemble import Ensemble
 from instar.models.families import NETWORKS
 from instar.models.project import FunctionMissing, FunctionRaised, lent
 
@@ -76,7 +77,12 @@ def build(network: Network, inputs: InputSpec, project: Path) -> nn.Module:
         NetworkRaised: the code failed.
         NotANetwork, WrongOutput: it returned something else, or answers in another shape.
     """
-    if network.family is not None:
+    if network.ensemble is not None:
+        name, file = f"an ensemble of {network.build or network.family}", ""
+        alone = network.alone()
+        members = [build(alone, inputs, project) for _ in range(network.ensemble.members)]
+        module: Any = Ensemble(members, network.ensemble, inputs.outputs)
+    elif network.family is not None:
         name, file = f"the family {network.family}", ""
         make: Callable[..., Any] = NETWORKS[network.family]
         module = _call(make, name, file, (inputs,), dict(network.options))

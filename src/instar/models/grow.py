@@ -18,6 +18,7 @@ from torch.nn import functional
 from instar.core.data import InputSpec
 from instar.core.errors import InputError
 from instar.models import surgery
+from instar.models.ensemble import Ensemble, Linear
 
 DROPOUT = (0.3, 0.5)
 """Fractions that dropout before the head may have: less does little, more takes too much away."""
@@ -161,6 +162,8 @@ def replace_head(module: nn.Module, known: Sequence[int | None]) -> nn.Module:
         0.0
     """
     grown = copy.deepcopy(module)
+    if isinstance(grown, Ensemble):
+        return _each_head(grown, known)
     head = _dense(grown, surgery.head(grown))
     old = head.out_features
     wrong = [place for place in known if place is not None and not 0 <= place < old]
@@ -177,6 +180,26 @@ def replace_head(module: nn.Module, known: Sequence[int | None]) -> nn.Module:
     other = copy.deepcopy(head)
     other.out_features = len(known)
     return _with_head(grown, other, weight, bias)
+
+
+def _each_head(module: Ensemble, known: Sequence[int | None]) -> Ensemble:
+    """Give each member other outputs; what combines them linearly takes new ones as their mean."""
+    members = [replace_head(member, known) for member in module.members]
+    grown = Ensemble(members, module.spec, len(known)).train(module.training)
+    if isinstance(module.combined, Linear) and isinstance(grown.combined, Linear):
+        before, layer = module.combined.layer, grown.combined.layer
+        count, old = len(members), before.out_features
+        rows = [place for place, kept in enumerate(known) if kept is not None]
+        kept = [place for place in known if place is not None]
+        with torch.no_grad():
+            weight = layer.weight.reshape(len(known), count, len(known))
+            weight[rows] = 0.0
+            taken = before.weight.reshape(old, count, old)[kept][:, :, kept]
+            weight[torch.tensor(rows)[:, None], :, torch.tensor(rows)] = taken.transpose(1, 2)
+            layer.bias[rows] = before.bias[kept]
+    elif not isinstance(module.combined, Linear):
+        grown.combined.load_state_dict(module.combined.state_dict())
+    return grown
 
 
 def _with_head(

@@ -38,8 +38,21 @@ def blocks(module: nn.Module) -> tuple[str, ...]:
     )
 
 
+def stacks(module: nn.Module) -> list[tuple[str, ...]]:
+    """Name the layers with parameters of their own, stack by stack, each from the bottom up.
+
+    A network is one stack, and so is each member of an ensemble.
+    """
+    names, prefixes = blocks(module), getattr(module, "stacks", ())
+    parts = [tuple(name for name in names if name.startswith(prefix)) for prefix in prefixes]
+    rest = tuple(name for name in names if not name.startswith(tuple(prefixes)))
+    return [part for part in (*parts, rest) if part]
+
+
 def head(module: nn.Module) -> str:
     """Name the last Linear layer, the one that makes the logits.
+
+    A module may say which layer it is by an attribute `head_layer`; empty: there is none.
 
     Raises:
         NoHead: there is none.
@@ -47,6 +60,10 @@ def head(module: nn.Module) -> str:
         >>> head(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
         '2'
     """
+    if (named := getattr(module, "head_layer", None)) is not None:
+        if not named:
+            raise NoHead(blocks(module))
+        return str(named)
     linear: list[str] = [n for n, layer in module.named_modules() if isinstance(layer, nn.Linear)]
     if not linear:
         raise NoHead(blocks(module))

@@ -23,7 +23,7 @@ def network(document: Document) -> Network:
         ImpossibleValue: neither function nor family, both, or no `module:function`.
     Example:
         >>> network(Document({"network": {"family": "mlp", "hidden": [64, 64]}}, {}))
-        Network(build=None, family='mlp', options={'hidden': [64, 64]}, source=None)
+        Network(build=None, family='mlp', options={'hidden': [64, 64]}, ...)
     """
     value = document.tree["network"]
     if isinstance(value, str):

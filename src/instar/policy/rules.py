@@ -15,6 +15,8 @@ from instar.policy.network import FUNCTION
 from instar.policy.schema import ImpossibleValue
 
 Mistake = tuple[str, str, object]  # key, what was wanted, what was got
+_STACKED = (TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION)
+_ONE_ANSWER = ("head", "adapt-stats")  # strategies that come to the same from any seed
 
 
 def check(model: str, task: Task, policy: Policy, document: Document) -> None:
@@ -97,6 +99,29 @@ def _tuning(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     yield from ()
 
 
+def _elsewhere(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    asked = policy.plan.strategy == "transfer" or "pretrained" in policy.train.methods
+    if asked and policy.train.pretrained is None:
+        what = "a file of pretrained weights, as plan.strategy or train.methods asks for one,"
+        yield "policy.train.pretrained", what, None
+
+
+def _ensemble(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    kind, strategy = policy.train.ensemble.kind, policy.plan.strategy
+    key = "policy.train.ensemble.kind"
+    if kind == "hard_vote" and task.kind is TaskKind.REGRESSION:
+        yield key, "a kind for values, since a vote needs classes (soft_vote, bagging),", kind
+    if kind == "stacking" and task.kind not in _STACKED:
+        wanted = f"another kind for a {task.kind.value} task (soft_vote, bagging, boosting)"
+        yield key, wanted, kind
+    if kind.endswith("_soup") and strategy in ("full", "transfer"):
+        wanted = f"a kind that averages no weights, since plan.strategy is {strategy},"
+        yield key, wanted, kind
+    if kind != "none" and strategy in _ONE_ANSWER:
+        wanted = f"none, since plan.strategy is {strategy}, which has one outcome only,"
+        yield key, wanted, kind
+
+
 def _metrics(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     for name, rule in policy.validate.metrics.items():
         if rule.min is not None and rule.max is not None and rule.min > rule.max:
@@ -117,6 +142,8 @@ RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _split,
     _training,
     _tuning,
+    _elsewhere,
+    _ensemble,
     _metrics,
     _steps,
 )

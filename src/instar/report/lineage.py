@@ -32,6 +32,8 @@ def _given(story: Story) -> Iterator[Origin]:
     if request.network.source:
         name = request.network.build or request.network.family or ""
         yield Origin("network", name, request.network.source)
+    if request.pretrained:
+        yield Origin("pretrained weights", request.pretrained.name, request.pretrained.weights)
     if story.champion:
         yield from _champion(story.champion)
 

@@ -112,7 +112,13 @@ def _request(made: Request) -> Iterator[str]:
     yield f"against the champion {made.champion}, with seed {made.seed}"
     yield f"to learn from: {', '.join(made.features)}"
     source = f" ({short(network.source)})" if network.source else ""
-    yield f"network: {network.build or network.family}{source}"
+    several = f"{network.ensemble.members} of " if network.ensemble else ""
+    yield f"network: {several}{network.build or network.family}{source}"
+    if made.ensemble:
+        yield f"to be made of: {made.ensemble.count} trainings ({made.ensemble.kind})"
+    if made.pretrained:
+        given = made.pretrained
+        yield f"pretrained: {given.tensors} tensors of {given.name} ({short(given.weights)})"
     yield f"policy: {short(made.policy)}"
     yield from _where(made.environment)
 

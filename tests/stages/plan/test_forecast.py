@@ -6,6 +6,7 @@ import torch
 from instar.core.data import Task, TaskKind
 from instar.core.finding import Interval
 from instar.core.policy import PlanPolicy
+from instar.core.records import Members
 from instar.models.strategies import STRATEGIES, Case
 from instar.stages.plan.evidence import Evidence, Seen
 from instar.stages.plan.forecast import forecasts, step_seconds
@@ -59,3 +60,25 @@ def test_forecasts_say_no_gain_where_the_probe_came_to_nothing(gain):
     assert (got.gain, got.forgetting, got.flips) == (0, 0, 0)
     assert got.cpu_s > 0
     assert "no gain is forecast" in got.source
+
+
+def several(names, kind="bagging", networks=1):
+    case = Case({}, 800, 8000, ensemble=Members(kind, 5) if kind else None, networks=networks)
+    return {f.strategy: f for f in forecasts(evidence(), PROBE, case, names, PlanPolicy())}
+
+
+def test_forecasts_count_the_passes_of_all_members():
+    names = ("warm", "full", "head")
+    one, five, soup = (several(names, kind) for kind in ("", "bagging", "greedy_soup"))
+    assert five["warm"].passes == soup["warm"].passes == 5 * one["warm"].passes
+    assert five["full"].passes == 5 * one["full"].passes
+    assert soup["full"].passes == one["full"].passes  # new weights make no soup
+    assert five["head"].passes == one["head"].passes  # there is one outcome only
+    assert five["warm"].cpu_s > 2 * one["warm"].cpu_s
+
+
+def test_forecasts_of_an_ensemble_count_the_networks_that_a_row_goes_through():
+    one, whole = several(("warm", "full"), ""), several(("warm", "full"), networks=5)
+    assert whole["warm"].passes == 5 * one["warm"].passes  # one training of all five together
+    assert whole["full"].passes == 5 * one["full"].passes  # five of one each
+    assert several(("full",), "", networks=5)["full"].passes == one["full"].passes

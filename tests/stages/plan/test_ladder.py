@@ -92,3 +92,13 @@ def test_candidates_that_different_gates_refuse_stay_within_one_budget():
     second = climbed((refused(first, "flips:fresh"),), policy)
     assert second.strategy == "incremental-stable"
     assert second.then["metrics"] == ("warm",)  # another 1.0 would be 1.65 in all
+
+
+def test_ladder_of_an_ensemble_counts_full_trainings_of_one_network():
+    five = {n: dataclasses.replace(f, passes=5 * f.passes) for n, f in FORECASTS.items()}
+    policy = PlanPolicy(budget=2.0)
+    assert ladder("incremental", ALL, five, policy, members=5) == {
+        **dict.fromkeys(("flips", "forgetting"), ("incremental-stable",)),
+    }
+    whole = ladder("incremental", ALL, five, PlanPolicy(budget=10.0), members=5)
+    assert whole == ladder("incremental", ALL, FORECASTS, policy)

@@ -126,3 +126,29 @@ def test_choose_takes_what_is_worth_most():
     assert chosen(warm={"flips": 0.4}) == "incremental"  # flips have their price
     assert chosen(PlanPolicy(strategies=("keep", "full"))) == "full"
     assert chosen(PlanPolicy(value_per_point=0.001)) == "keep"
+
+
+def known(rows, means=ALL, **more):
+    names = ("incremental", "full", "transfer")
+    made = {n: Forecast(n, 0.02 + 0.01 * (n == "transfer"), 0.0, 0.0, 1.0, 1.0) for n in names}
+    probe = Probe(estimate(0.02, 0.002), forgetting=0.0, flips=0.0)
+    return Facts(more.pop("changed", ""), means, probe, None, made, rows)
+
+
+@pytest.mark.parametrize(("rows", "strategy"), [(999, "transfer"), (1000, "incremental")])
+def test_choose_weighs_pretrained_weights_where_rows_are_few(rows, strategy):
+    assert choose(known(rows), PlanPolicy()).strategy == strategy
+    nothing = dataclasses.replace(ALL, there=ALL.there - {Need.PRETRAINED})
+    assert choose(known(rows, nothing), PlanPolicy()).strategy == "incremental"
+    assert choose(known(rows), PlanPolicy(strategy="transfer")).strategy == "transfer"
+    with pytest.raises(NotPossible, match=r"train\.pretrained"):
+        choose(known(rows, nothing), PlanPolicy(strategy="transfer"))
+
+
+def test_choose_takes_pretrained_weights_for_a_changed_network():
+    changed = "the network changes"
+    assert choose(known(500, changed=changed), PlanPolicy()).strategy == "transfer"
+    assert choose(known(5000, changed=changed), PlanPolicy()).strategy == "full"
+    assert choose(known(500, changed=changed), PlanPolicy(strategy="full")).strategy == "full"
+    named = PlanPolicy(strategy="transfer")
+    assert choose(known(5000, changed=changed), named).strategy == "transfer"

@@ -58,6 +58,15 @@ def test_findings_refuse_a_run_that_never_improved():
     assert verdicts(case)["convergence"] is Verdict.FAIL
 
 
+@pytest.mark.parametrize(("began", "verdict"), [(2.0, Verdict.PASS), (0.9, Verdict.FAIL)])
+def test_convergence_counts_what_was_gained_before_the_first_step(began, verdict):
+    case = run([0.9, 0.6], [1.2, 1.3])
+    case.began = began
+    [found] = [one for one in findings(case, 0.5) if one.code == "convergence"]
+    assert found.verdict is verdict
+    assert ("from 2.0000 to 1.0000, best before the first" in found.message) == (began == 2.0)
+
+
 def test_findings_refuse_a_broken_run_without_measuring_it():
     found = findings(run([math.nan], [math.nan], [math.nan], broken=True), math.nan)
     assert [f.code for f in found] == ["nan_loss", "gradients"]

@@ -19,6 +19,7 @@ from instar.models.strategies.incremental_stable import incremental_stable
 from instar.models.strategies.keep import keep
 from instar.models.strategies.recent import recent
 from instar.models.strategies.route import Case, Need, Route, Strategy, Usual
+from instar.models.strategies.transfer import transfer
 from instar.models.strategies.warm import warm
 
 __all__ = ["STRATEGIES", "Case", "Need", "Route", "Strategy", "Usual"]
@@ -36,6 +37,7 @@ STRATEGIES: Family[Strategy] = Family(
         "hybrid": hybrid,
         "adapt-stats": adapt_stats,
         "adapter": adapter,
+        "transfer": transfer,
         "full": full,
     },
 )

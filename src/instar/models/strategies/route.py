@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from instar.core.records import Members
 from instar.models.recipes import Recipe
 
 
@@ -19,17 +20,23 @@ class Need(enum.Enum):
     HEAD = "a network that ends in a Linear layer"
     STATISTICS = "batch normalisation in the network"
     ATTENTION = "attention in the network"
+    PRETRAINED = "a file of pretrained weights (train.pretrained)"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The champion's recipe, training rows, fresh and old, and whether images are read."""
+    """The champion's recipe, training rows, fresh and old, and whether images are read.
+
+    `ensemble` says how many trainings are asked for, `networks` how many the champion is made of.
+    """
 
     recipe: Mapping[str, float]
     fresh: int
     old: int
     image: bool = False
     classes_added: int = 0
+    ensemble: Members | None = None
+    networks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,27 @@ class Route:
         if self.fit == "steps":
             return self.recipe.passes(self.rows(case))
         return round(self.rows(case) * (1 + self.recipe.replay_ratio) / 3)
+
+    def trainings(self, case: Case) -> int:
+        """Count the trainings that the candidate is made of.
+
+        Example:
+            >>> five = Case({}, fresh=500, old=5_000, ensemble=Members("bagging", 5))
+            >>> Route(Recipe(1e-3, 64, 3)).trainings(five)
+            5
+        """
+        if case.ensemble is None or self.fit != "steps":
+            return 1
+        possible = self.start == "champion" if case.ensemble.soup else self._anew(case)
+        return case.ensemble.count if possible else 1
+
+    def networks(self, case: Case) -> int:
+        """Count the networks that a row goes through in each training."""
+        return case.networks if self.start == "champion" else 1
+
+    def _anew(self, case: Case) -> bool:
+        """Tell whether members can be made: an ensemble goes on as one network."""
+        return self.networks(case) == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def plan(
         InputError: the champion's network cannot be built and is not about to change.
     """
     if rungs:
-        return climbed(rungs, policy)
+        return climbed(rungs, policy, _members(request))
     changed = _changed(request, champion)
     with _one_thread():
         tools.progress("plan", 0, 3, "reading rows")
@@ -72,12 +72,13 @@ def plan(
         tried = probe(seen, champion.recipe) if seen and not changed else None
         net = seen.net if seen else None
         there = means(request, champion, admission, net, tools.artifacts)
-        case = _case(champion, admission, there)
-        names = there.possible(policy.strategies) if not changed else ("keep", "full")
+        case = _case(request, champion, admission, there)
+        anew = ("keep", *there.possible(("transfer",)), "full")
+        names = there.possible(policy.strategies) if not changed else anew
         expected = forecasts(seen, tried, case, names, policy) if seen else ()
         expected = tuple(corrected(one, past) for one in expected)
     by_name = {one.strategy: one for one in expected}
-    choice = choose(Facts(changed, there, tried, fallen, by_name), policy)
+    choice = choose(Facts(changed, there, tried, fallen, by_name, case.fresh + case.old), policy)
     found = findings(choice, tried, fallen, layers, seen, past, policy)
     tools.progress("plan", 3, 3, choice.strategy)
     return Plan(
@@ -87,18 +88,26 @@ def plan(
         reason=choice.reason,
         forecasts=expected,
         layers=layers,
-        then={} if changed else ladder(choice.strategy, there, by_name, policy),
+        then={} if changed else ladder(choice.strategy, there, by_name, policy, _members(request)),
     )
 
 
-def _case(champion: ModelVersion, admission: Admission, there: Means) -> Case:
+def _case(request: Request, champion: ModelVersion, admission: Admission, there: Means) -> Case:
     return Case(
         champion.recipe,
         fresh=_fresh(admission),
         old=sum(part.rows for part in champion.train),
         image=champion.preprocessing.image is not None,
         classes_added=len(there.added),
+        ensemble=request.ensemble,
+        networks=champion.network.ensemble.members if champion.network.ensemble else 1,
     )
+
+
+def _members(request: Request) -> int:
+    """Count the networks that a full training makes."""
+    several = request.ensemble
+    return several.count if several and not several.soup else 1
 
 
 def _changed(request: Request, champion: ModelVersion) -> str:

@@ -67,7 +67,7 @@ def _one(name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPol
         gain=gain,
         forgetting=forgetting,
         flips=flips,
-        passes=float(route.passes(case)),
+        passes=float(route.passes(case) * route.trainings(case) * route.networks(case)),
         cpu_s=cpu_s,
         money=cpu_s / 3600 * policy.cost_per_cpu_hour,
         source=source,
@@ -75,8 +75,12 @@ def _one(name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPol
 
 
 def _seconds(pace: Pace, route: Route, case: Case) -> float:
-    """Say what a route costs, CPU seconds; answering a row is a third of learning from it."""
-    step = pace(route.recipe)
+    """Say what a route costs, CPU seconds; answering a row is a third of learning from it.
+
+    The pace is that of the champion: where it is an ensemble, a step goes through all of it.
+    """
+    times = route.trainings(case) * route.networks(case) / case.networks
+    step = pace(route.recipe) * times
     if route.fit == "steps":
         return step * route.recipe.steps(route.rows(case))
     rows = route.recipe.batch * (1 + route.recipe.replay_ratio)

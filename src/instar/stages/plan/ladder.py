@@ -37,12 +37,16 @@ REMEDIES: Mapping[str, tuple[str, ...]] = {
 
 
 def ladder(
-    chosen: str, means: Means, forecasts: Mapping[str, Forecast], policy: PlanPolicy
+    chosen: str,
+    means: Means,
+    forecasts: Mapping[str, Forecast],
+    policy: PlanPolicy,
+    members: int = 1,
 ) -> dict[str, tuple[str, ...]]:
     """Say for each gate which strategies follow its failure, in order; none, and it is left out.
 
     Only `auto` climbs. All candidates together stay within `policy.budget` full trainings, in
-    sample passes.
+    sample passes; that of an ensemble is as many full trainings as it has `members`.
 
     Example:
         >>> from instar.models.strategies import Need
@@ -51,7 +55,7 @@ def ladder(
     """
     if policy.strategy != "auto" or chosen == "keep":
         return {}
-    left = _budget((chosen,), forecasts, policy)
+    left = _budget((chosen,), forecasts, policy, members)
     then = {}
     for gate, names in REMEDIES.items():
         new = [n for n in means.possible(names) if n != chosen and n in policy.strategies]
@@ -60,7 +64,7 @@ def ladder(
     return then
 
 
-def climbed(rungs: Rungs, policy: PlanPolicy) -> Plan:
+def climbed(rungs: Rungs, policy: PlanPolicy, members: int = 1) -> Plan:
     """Take the next rung: all that was measured before the first still stands.
 
     What was tried is told with its price.
@@ -74,6 +78,7 @@ def climbed(rungs: Rungs, policy: PlanPolicy) -> Plan:
     forecasts = {one.strategy: one for one in last.forecasts}
     reason = f"{refusal.code} refused the candidate of {last.strategy}: {refusal.message}"
     worth = Finding("worth", Verdict.PASS, f"{strategy}: {reason}")
+    left = _budget((*tried, strategy), forecasts, policy, members)
     stands = [f for f in last.findings if f.code not in ("worth", "tried")]
     return replace(
         last,
@@ -81,7 +86,7 @@ def climbed(rungs: Rungs, policy: PlanPolicy) -> Plan:
         findings=(worth, _told(rungs), *stands),
         strategy=strategy,
         reason=reason,
-        then=_left(last.then, strategy, _budget((*tried, strategy), forecasts, policy), forecasts),
+        then=_left(last.then, strategy, left, forecasts),
         tried=tried,
     )
 
@@ -135,9 +140,11 @@ def _within(
     return tuple(taken)
 
 
-def _budget(spent: Sequence[str], forecasts: Mapping[str, Forecast], policy: PlanPolicy) -> float:
+def _budget(
+    spent: Sequence[str], forecasts: Mapping[str, Forecast], policy: PlanPolicy, members: int
+) -> float:
     """Say how many sample passes are left after these strategies."""
-    whole = policy.budget * (_passes("full", forecasts) or float("inf"))
+    whole = policy.budget * (_passes("full", forecasts) / members or float("inf"))
     return whole - sum(_passes(name, forecasts) for name in spent)
 
 

@@ -40,6 +40,9 @@ def means(
     train = snapshot.there(champion.train, artifacts)
     kept = champion.replay is not None and snapshot.there((champion.replay,), artifacts)
     met = {Need.OLD: train, Need.SAMPLE: train or kept}
+    met[Need.PRETRAINED] = (
+        request.pretrained is not None and request.pretrained.weights in artifacts
+    )
     if net is not None:
         kinds = tuple(type(module) for module in net.modules())
         met[Need.HEAD] = _has_head(net)

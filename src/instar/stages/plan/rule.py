@@ -9,6 +9,7 @@ from instar.core.errors import PolicyError, UnknownName
 from instar.core.policy import PlanPolicy
 from instar.core.records import Forecast
 from instar.models.strategies import STRATEGIES
+from instar.models.strategies.transfer import FEW
 from instar.stages.plan.means import Means
 from instar.stages.plan.probe import Probe
 from instar.stats.bootstrap import Estimate
@@ -58,7 +59,7 @@ class Facts:
 
     `changed` says what the request changes besides the data, in words; empty if nothing. `drop` is
     how far the champion fell on fresh rows; None where it has no holdout. `forecasts` go by
-    strategy.
+    strategy; `rows` are those to train on, old and fresh.
     """
 
     changed: str
@@ -66,6 +67,12 @@ class Facts:
     probe: Probe | None
     drop: Estimate | None
     forecasts: Mapping[str, Forecast]
+    rows: int = FEW
+
+    @property
+    def few(self) -> bool:
+        """Tell whether weights learnt elsewhere may be worth more than those rows."""
+        return self.rows < FEW and not self.means.lacks("transfer")
 
 
 def choose(facts: Facts, policy: PlanPolicy) -> Choice:
@@ -80,7 +87,7 @@ def choose(facts: Facts, policy: PlanPolicy) -> Choice:
         if name not in STRATEGIES:
             raise UnknownName("strategy", name, STRATEGIES)
     if facts.changed:
-        return _rebuilt(facts.changed, policy)
+        return _rebuilt(facts, policy)
     if policy.strategy != "auto":
         if lacks := facts.means.lacks(policy.strategy):
             raise NotPossible(policy.strategy, lacks[0].value)
@@ -92,9 +99,14 @@ def choose(facts: Facts, policy: PlanPolicy) -> Choice:
     return _allowed(_preferred(facts, policy), facts.means, policy)
 
 
-def _rebuilt(changed: str, policy: PlanPolicy) -> Choice:
-    if policy.strategy not in {"auto", "full"}:
-        raise NotAllowed("full", changed, policy.strategy)
+def _rebuilt(facts: Facts, policy: PlanPolicy) -> Choice:
+    changed, named = facts.changed, policy.strategy
+    if named == "transfer" or (named == "auto" and facts.few and "transfer" in policy.strategies):
+        if lacks := facts.means.lacks("transfer"):
+            raise NotPossible("transfer", lacks[0].value)
+        return Choice("transfer", f"{changed}, and pretrained weights are at hand")
+    if named not in {"auto", "full"}:
+        raise NotAllowed("full", changed, named)
     if "full" not in policy.strategies:
         raise NotAllowed("full", changed, f"only {', '.join(policy.strategies)}")
     return Choice("full", f"{changed}: the champion's weights do not fit, so training starts anew")
@@ -137,7 +149,8 @@ def _best(facts: Facts, policy: PlanPolicy) -> str:
     A full training is weighed only where nothing else is allowed: what it will gain is the least
     certain, and the ladder still leads to it.
     """
-    known = [name for name in _WEIGHED if name in facts.forecasts]
+    weighed = (*_WEIGHED, "transfer") if facts.few else _WEIGHED
+    known = [name for name in weighed if name in facts.forecasts]
     known = known or [name for name in ("full",) if name in facts.forecasts]
     return max(known, key=lambda name: worth(facts.forecasts[name], policy), default="")
 

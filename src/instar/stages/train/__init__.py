@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 import polars as pl
@@ -12,19 +13,28 @@ import torch
 from instar import provenance
 from instar.core.data import Snapshot
 from instar.core.errors import PolicyError
-from instar.core.finding import worst
+from instar.core.finding import Finding, worst
 from instar.core.fingerprint import fingerprint
 from instar.core.policy import TrainPolicy
-from instar.core.records import Admission, Epoch, ModelVersion, Plan, Request, Training
+from instar.core.records import (
+    Admission,
+    Epoch,
+    ModelVersion,
+    Network,
+    Plan,
+    Request,
+    Training,
+)
 from instar.core.tools import Tools
 from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
-from instar.stages.train import health, rows, sample
+from instar.stages.train import ensembles, health, rows, sample
 from instar.stages.train.attempt import Given, end, ready
+from instar.stages.train.ensembles import Made
 from instar.stages.train.loop import State
 from instar.stages.train.start import Start
-from instar.stages.train.tuning import BEST, tune
+from instar.stages.train.tuning import BEST, Tuned, tune
 from instar.stats.metrics import primary
 
 
@@ -65,12 +75,19 @@ def train(
         classes_added=request.task.outputs - champion.task.outputs,
     )
     route = _route(plan.strategy, case)
-    given = Given(request, champion, admission, tools)
+    # A full training makes an ensemble's members anew, or none; any other goes on with it whole.
+    begun = request.network.alone() if route.start == "anew" else request.network
+    given = Given(replace(request, network=begun), champion, admission, tools)
     with _threads(policy.threads), metered(tools.clock, tools.rates) as used:
         tuned = tune(given, route, policy, plan.strategy) if policy.tune.trials else None
-        attempt = tuned.attempt if tuned and tuned.attempt else ready(given, route, policy)
+        network = tuned.network if tuned and tuned.network else begun
+        several, why = _several(given, route, policy, tuned, network, plan.strategy)
+        attempt = tuned.attempt if tuned and tuned.attempt else None
         ended = tuned.ended if tuned and tuned.ended else None
-        if ended is None:
+        if several is not None:
+            attempt, ended, network = several.attempt, several.ended, several.network
+        elif attempt is None or ended is None:
+            attempt = ready(given, route, policy)
             ended = end(attempt, partial(_tell, tools, attempt.course.epochs))
         start, run = attempt.start, ended.run
         findings = health.findings(
@@ -83,7 +100,7 @@ def train(
     saved = weights.save(ended.state)
     return Training(
         verdict=worst(findings),
-        findings=(*findings, *ended.findings, *([tuned.finding] if tuned else [])),
+        findings=(*findings, *ended.findings, *([tuned.finding] if tuned else []), *why),
         weights=tools.artifacts.put(saved),
         preprocessing=start.preprocessing,
         schema=start.schema,
@@ -93,7 +110,7 @@ def train(
         history=tuple(run.history),
         changes=weights.compare(start.ground.champion, ended.state),
         steps=run.steps,
-        passes=run.passes,
+        passes=run.passes * (begun.ensemble.members if begun.ensemble else 1),
         replay=replay,
         replay_logits=replay_logits,
         cost=used(),
@@ -101,8 +118,28 @@ def train(
         after=fingerprint(saved),
         environment=provenance.environment(tools.project),
         trials=tuned.trials if tuned else (),
-        network=tuned.network if tuned else None,
+        network=network if network != request.network else None,
     )
+
+
+def _several(
+    given: Given,
+    route: Route,
+    policy: TrainPolicy,
+    tuned: Tuned | None,
+    network: Network,
+    strategy: str,
+) -> tuple[Made | None, list[Finding]]:
+    """Make one candidate of several trainings, where the policy asks for it, or say why not."""
+    if policy.ensemble.kind == "none":
+        return None, []
+    if why := ensembles.unfit(given, route, policy, strategy):
+        return None, [why]
+    if tuned and tuned.attempt:  # with the settings that were found
+        route, policy = tuned.attempt.route, tuned.attempt.policy
+    given = replace(given, request=replace(given.request, network=network))
+    made = ensembles.make(given, route, policy)
+    return made, [made.finding]
 
 
 def _route(name: str, case: Case) -> Route:

@@ -60,12 +60,13 @@ class Ended:
     findings: tuple[Finding, ...]
 
 
-def ready(given: Given, route: Route, policy: TrainPolicy) -> Attempt:
+def ready(given: Given, route: Route, policy: TrainPolicy, seed: int | None = None) -> Attempt:
     """Make a training ready; the same inputs, settings and seed make the same one.
 
     Args:
         route: As the strategy says.
         policy: The settings in force, where they are not empty.
+        seed: Of new weights and of the order of rows; None: the update's own.
     Raises:
         UnknownName: the policy names a loss, method, ... that does not exist.
         InputError: the network cannot be built, or the champion's weights do not fit it.
@@ -73,13 +74,21 @@ def ready(given: Given, route: Route, policy: TrainPolicy) -> Attempt:
     request, champion, tools = given.request, given.champion, given.tools
     route, policy = settle(route, policy)
     loss = course.loss(request.task, policy, tools)
+    seed = tools.seed if seed is None else seed
     start = lay(
-        request, champion, given.admission, loss=loss, route=route, policy=policy, tools=tools
+        request,
+        champion,
+        given.admission,
+        loss=loss,
+        route=route,
+        policy=policy,
+        tools=tools,
+        seed=seed,
     )
     parts = [ask(name, start.ground, policy, tools.project) for name in route.methods]
     data = _joined(start, parts)
-    way = course.chart(request.task, loss, route, data, parts, policy, tools.seed)
-    keeper = course.keeper(request, champion, start, route, policy, tools)
+    way = course.chart(request.task, loss, route, data, parts, policy, seed)
+    keeper = course.keeper(request, champion, start, route, policy, tools, seed)
     return Attempt(route, policy, loss, start, parts, data, way, keeper)
 
 

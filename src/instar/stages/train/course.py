@@ -100,10 +100,10 @@ def _metric(task: Task) -> Callable[[predict.Floats, torch.Tensor], float]:
 
 def groups(net: nn.Module, parts: Sequence[Part]) -> list[Group]:
     """Group the parameters by the pace of their layer; those that stay take no part at all."""
-    layers = surgery.blocks(net)
     paces: dict[str, Pace] = {}
-    for part in parts:
-        paces |= part.paces(layers) if part.paces else {}
+    for layers in surgery.stacks(net):
+        for part in parts:
+            paces |= part.paces(layers) if part.paces else {}
     sides: dict[Pace, list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         pace = paces.get(surgery.owner(name), Pace())
@@ -121,10 +121,11 @@ def keeper(
     route: Route,
     policy: TrainPolicy,
     tools: Tools,
+    seed: int,
 ) -> Keeper:
     """Name the training, so that a checkpoint of another one is never taken up."""
     settings = {k: v for k, v in encode(policy).items() if k != "checkpoint_s"}
     data = [part.digest for part in (*start.train, *([champion.replay] if champion.replay else []))]
-    read = encode((request.network, start.preprocessing))
-    key = digest_json([FORMAT, champion.weights, encode(route), settings, data, read, tools.seed])
+    read = encode((request.network, start.preprocessing, request.pretrained))
+    key = digest_json([FORMAT, champion.weights, encode(route), settings, data, read, seed])
     return Keeper(tools.folder(tools.scratch), key, tools.clock, policy.checkpoint_s, tools.pulse)

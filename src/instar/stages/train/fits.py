@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
@@ -36,13 +37,16 @@ Fit: TypeAlias = Callable[[Fitting], Run]
 
 
 def steps(given: Fitting) -> Run:
-    """Train by gradient steps; see `loop`."""
+    """Train by gradient steps; see `loop`. What methods do before the first counts as progress."""
+    began = -math.inf
+    if any(part.begin for part in given.parts):
+        began, _ = loop.judge(given.net, given.ground.valid, given.course)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(given.course.seed)  # some beginnings draw weights
         for part in given.parts:
             if part.begin:
                 part.begin(given.net)
-    return loop.fit(
+    run = loop.fit(
         given.net,
         given.rows,
         len(given.ground.learn),
@@ -52,6 +56,8 @@ def steps(given: Fitting) -> Run:
         keeper=given.keeper,
         tell=given.tell,
     )
+    run.began = began
+    return run
 
 
 def head(given: Fitting) -> Run:

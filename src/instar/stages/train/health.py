@@ -117,16 +117,18 @@ def _nan(run: Run) -> Finding:
 
 
 def _convergence(run: Run) -> Finding:
-    better = run.best_epoch > 0
+    begun = run.best_epoch == 0 and run.best_loss < run.began  # by a head that was fitted first
+    better = run.best_epoch > 0 or begun
+    first = run.began if begun else run.first_loss
     return Finding(
         "convergence",
         Verdict.PASS if better else Verdict.FAIL,
-        f"validation loss {_from(run.first_loss)} to {run.best_loss:.4f}, "
-        f"best after epoch {run.best_epoch} of {run.epoch}"
+        f"validation loss {_from(first)} to {run.best_loss:.4f}, "
+        f"best {'before the first' if begun else f'after epoch {run.best_epoch}'} of {run.epoch}"
         if better
         else f"no epoch lowered the validation loss below {run.first_loss:.4f}, where it began",
         measured=run.best_loss,
-        limit=run.first_loss if math.isfinite(run.first_loss) else None,
+        limit=first if math.isfinite(first) else None,
         unit="loss",
         passes_if="" if better else "more fresh rows or a lower train.lr; or keep the champion",
         picture=_curves(run),

@@ -109,7 +109,8 @@ class Run:
     the step of the last epoch whose loss was no number, from 1, and the digest of its rows.
     `averaged` are the weights' running average, in the order of `Flat`, where one is kept.
     `damaged` names checkpoints that the disk has damaged. `first_metric` was measured with
-    `first_loss`; `layers` are gradient norms by layer, in the last step of each epoch.
+    `first_loss`; `began` is the validation loss before a method's beginning, where there was one.
+    `layers` are gradient norms by layer, in the last step of each epoch.
     """
 
     epoch: int = 0
@@ -119,6 +120,7 @@ class Run:
     best_loss: float = math.inf
     first_loss: float = math.inf
     first_metric: float = math.nan
+    began: float = -math.inf
     history: list[Epoch] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
     layers: list[dict[str, float]] = field(default_factory=list)

@@ -22,6 +22,7 @@ from instar.models import build, grow, predict, weights
 from instar.models.strategies import Route
 from instar.stages.train import rows
 from instar.stages.train import sample as reservoir
+from instar.stages.train.loop import State
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods.part import Ground
 from instar.stages.train.rows import Rows
@@ -55,9 +56,11 @@ def lay(
     route: Route,
     policy: TrainPolicy,
     tools: Tools,
+    seed: int | None = None,
 ) -> Start:
     """Read what the training needs, and build its network.
 
+    New weights are drawn by `seed`; which rows are read, and for what, is the update's own seed's.
     Preprocessing is fitted anew if the features changed; else the champion's goes on.
 
     Raises:
@@ -76,7 +79,8 @@ def lay(
         learn = _without(snapshot.load_all(train, tools.artifacts), held)
     schema, how = _preprocessing(request, champion, admission, learn)
     before = weights.read(tools.artifacts.read(champion.weights))
-    build_anew = functools.partial(_network, request, how, tools)
+    seed = tools.seed if seed is None else seed
+    build_anew = functools.partial(_network, request, how, tools, seed)
     net = build_anew()
     if route.start == "champion":
         net, before = _going_on(net, before, request, champion, how, tools)
@@ -104,8 +108,9 @@ def lay(
             old_valid=old_valid,
             teach=lambda part: _taught(part, teach()),
             loss=loss,
-            seed=tools.seed,
+            seed=seed,
             unlabelled=_unlabelled(split, how, tools),
+            pretrained=_elsewhere(request, tools),
         ),
         schema=schema,
         preprocessing=how,
@@ -113,6 +118,13 @@ def lay(
         replay=replay,
         fresh=fresh,
     )
+
+
+def _elsewhere(request: Request, tools: Tools) -> Callable[[], State] | None:
+    given = request.pretrained
+    if given is None:
+        return None
+    return lambda: weights.read(tools.artifacts.read(given.weights))
 
 
 def _split(admission: Admission) -> Split:
@@ -139,9 +151,9 @@ def _preprocessing(
     return admission.schema, prepare.fit(learn, admission.schema, settings)
 
 
-def _network(request: Request, how: Preprocessing, tools: Tools) -> nn.Module:
+def _network(request: Request, how: Preprocessing, tools: Tools, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(tools.seed)  # new weights are drawn while the network is built
+        torch.manual_seed(seed)  # new weights are drawn while the network is built
         return build.build(request.network, how.inputs(request.task.outputs), tools.project)
 
 
@@ -169,7 +181,8 @@ def _teacher(
     request: Request, champion: ModelVersion, how: Preprocessing, tools: Tools
 ) -> nn.Module | None:
     """Make the champion's network again; None where the request's has another shape."""
-    twin = build.build(request.network, how.inputs(champion.task.outputs), tools.project)
+    network = replace(request.network, ensemble=champion.network.ensemble)
+    twin = build.build(network, how.inputs(champion.task.outputs), tools.project)
     try:
         weights.load(twin, tools.artifacts.read(champion.weights))
     except weights.WeightsMismatch:

@@ -28,6 +28,7 @@ from instar.stages.train.methods.low_rank import low_rank
 from instar.stages.train.methods.lwf import lwf
 from instar.stages.train.methods.own import own
 from instar.stages.train.methods.part import Ground, Part
+from instar.stages.train.methods.pretrained import pretrained
 from instar.stages.train.methods.replay import replay
 from instar.stages.train.methods.replay_balanced import replay_balanced
 from instar.stages.train.methods.shrink import shrink
@@ -58,6 +59,7 @@ METHODS: Family[Method] = Family(
         "thaw": thaw,
         "statistics": statistics,
         "low_rank": low_rank,
+        "pretrained": pretrained,
     },
 )
 

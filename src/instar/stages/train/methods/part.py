@@ -29,7 +29,8 @@ class Ground:
     rows of an epoch. `replay` are old rows, `old_valid` others of the same sample that the
     training never sees; either is None where there are no old rows. `teach` gives rows the
     champion's logits as `teacher`. `loss` is the training's own. `unlabelled` are the network's
-    call arguments for fresh rows without a label, where there are any.
+    call arguments for fresh rows without a label, where there are any. `pretrained` reads the
+    weights learnt elsewhere; it is None where no file of them is named.
     """
 
     task: Task
@@ -44,6 +45,7 @@ class Ground:
     loss: Loss
     seed: int = 0
     unlabelled: tuple[torch.Tensor, ...] | None = None
+    pretrained: Callable[[], State] | None = None
 
 
 @dataclass(frozen=True, slots=True)

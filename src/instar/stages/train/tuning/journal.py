@@ -14,18 +14,11 @@ from typing import Any
 
 from instar.core.codec import decode, encode
 from instar.core.digest import digest_bytes
-from instar.core.finding import Finding
-from instar.core.records import Epoch
 from instar.core.tools import Folder
-from instar.stages.train import checkpoint
+from instar.stages.train import kept
 from instar.stages.train.attempt import Ended
-from instar.stages.train.loop import Run
 
 NAME = "tuning.json"
-_PLAIN = (
-    *("epoch", "steps", "passes", "best_epoch", "best_loss", "first_loss", "first_metric"),
-    *("norms", "layers", "broken", "broken_at", "broken_batch", "damaged"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +82,11 @@ class Journal:
 
     def keep_best(self, number: int, ended: Ended) -> None:
         """Keep what the best trial came to; it counts once the trial itself is there."""
-        run = ended.run
-        plain = {name: getattr(run, name) for name in _PLAIN}
-        plain["history"] = encode(run.history)
-        plain |= {"learnt": ended.learnt, "findings": encode(ended.findings)}
-        tensors = {f"state/{name}": tensor for name, tensor in ended.state.items()}
-        kept = checkpoint.Checkpoint(self._key(number), tensors, plain)
-        checkpoint.save(self._folder, kept)
+        kept.keep(self._folder, self._key(number), ended)
 
     def best(self, number: int) -> Ended | None:
         """Read what a trial came to; None where the disk does not have it (any more)."""
-        kept, _ = checkpoint.load(self._folder, self._key(number))
-        if kept is None:
-            return None
-        plain, state = kept.plain, kept.part("state")
-        history = [decode(Epoch, line) for line in plain["history"]]
-        run = Run(best=state, history=history, **{name: plain[name] for name in _PLAIN})
-        findings = tuple(decode(Finding, one) for one in plain["findings"])
-        return Ended(run, plain["learnt"], state, findings)
+        return kept.read(self._folder, self._key(number))
 
     def _key(self, number: int) -> str:
         return f"{self.key}/{number}"

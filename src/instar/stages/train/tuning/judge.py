@@ -35,9 +35,13 @@ class Judge:
 
     def value(self, net: nn.Module) -> float:
         """Sum the losses over the sides, each in the champion's, as `interpolate` does."""
+        return self.of([torch.from_numpy(logits(net, side.inputs)) for side in self.sides])
+
+    def of(self, answers: Sequence[torch.Tensor]) -> float:
+        """Sum the losses of logits (n, k), those of each side."""
         return sum(
-            self.loss(torch.from_numpy(logits(net, side.inputs)), side.labels).item() / unit
-            for side, unit in zip(self.sides, self.units, strict=True)
+            self.loss(answer, side.labels).item() / unit
+            for answer, side, unit in zip(answers, self.sides, self.units, strict=True)
         )
 
 
