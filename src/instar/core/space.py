@@ -23,9 +23,11 @@ NETWORK = "network."
 """How the name of a network's option begins in a space."""
 KEPT = {
     "auc": "reports, and trains nothing",
+    "channels_last": "is a matter of speed",
     "checkpoint_s": "changes no weight",
     "full_epochs": "is `epochs` of another strategy",
     "methods": "is the strategy's to compose",
+    "precision": "is a matter of speed",
     "replay": "changes the rows that trials are judged on",
     "replay_min": "changes the rows that trials are judged on",
     "threads": "changes no weight",

@@ -27,7 +27,7 @@ def refit(
     fitted = nn.Linear(head.in_features, head.out_features, head.bias is not None).double()
     fitted.load_state_dict(head.state_dict())
     anchor = [p.detach().clone() for p in fitted.parameters()]
-    rows, truth = cached.double(), torch.tensor(labels)
+    rows, truth = cached.cpu().double(), torch.tensor(labels)  # it is small: any device will do
     search = torch.optim.LBFGS(
         fitted.parameters(), max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
     )

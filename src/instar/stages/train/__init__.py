@@ -10,9 +10,9 @@ import polars as pl
 import torch
 
 from instar import provenance
-from instar.core.data import Snapshot, TaskKind
+from instar.core.data import Snapshot, Task, TaskKind
 from instar.core.errors import PolicyError
-from instar.core.finding import worst
+from instar.core.finding import Finding, worst
 from instar.core.fingerprint import fingerprint
 from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Epoch, ModelVersion, Plan, Request, Training
@@ -20,8 +20,8 @@ from instar.core.tools import Tools
 from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
-from instar.stages.train import health, rows, sample
-from instar.stages.train.attempt import Given, end, ready
+from instar.stages.train import devices, health, memory, rows, sample
+from instar.stages.train.attempt import Attempt, Ended, Given
 from instar.stages.train.loop import State
 from instar.stages.train.start import Start
 from instar.stages.train.tuning import BEST, tune
@@ -64,24 +64,26 @@ def train(
         classes_added=request.task.outputs - champion.task.outputs,
     )
     route = _route(plan.strategy, case)
-    given = Given(request, champion, admission, tools)
-    with _threads(policy.threads), metered(tools.clock, tools.rates) as used:
+    device = devices.choose(tools.machine)
+    given = Given(request, champion, admission, tools, device)
+    with (
+        _threads(policy.threads),
+        metered(tools.clock, tools.rates) as used,
+        device.lent(),
+    ):
         tuned = tune(given, route, policy, plan.strategy) if policy.tune.trials else None
-        attempt = tuned.attempt if tuned and tuned.attempt else ready(given, route, policy)
-        ended = tuned.ended if tuned and tuned.ended else None
-        if ended is None:
-            ended = end(attempt, partial(_tell, tools, attempt.course.epochs))
+        if tuned and tuned.attempt and tuned.ended:
+            attempt, ended = tuned.attempt, tuned.ended
+        else:
+            attempt, ended = memory.carry(given, route, policy, partial(_tell, tools))
         start, run = attempt.start, ended.run
-        findings = health.findings(
-            run,
-            ended.learnt,
-            constant=health.constant_loss(attempt.loss, start.learn.labels, request.task),
-            auc=policy.auc if request.task.kind is TaskKind.BINARY else None,
-        )
-        replay, replay_logits = _sampled(champion, start, ended.state, policy, tools)
+        findings = _judged(attempt, ended, request.task, policy) if ended.whole else ()
+        replay, replay_logits = None, None
+        if ended.whole:
+            replay, replay_logits = _sampled(champion, start, ended.state, policy, tools)
     saved = weights.save(ended.state)
     return Training(
-        verdict=worst(findings),
+        verdict=worst(findings or ended.findings),
         findings=(*findings, *ended.findings, *([tuned.finding] if tuned else [])),
         weights=tools.artifacts.put(saved),
         preprocessing=start.preprocessing,
@@ -111,9 +113,18 @@ def _route(name: str, case: Case) -> Route:
     return route(case)
 
 
-def _tell(tools: Tools, epochs: int, epoch: Epoch) -> None:
+def _judged(attempt: Attempt, ended: Ended, task: Task, policy: TrainPolicy) -> tuple[Finding, ...]:
+    return health.findings(
+        ended.run,
+        ended.learnt,
+        constant=health.constant_loss(attempt.loss, attempt.start.learn.labels, task),
+        auc=policy.auc if task.kind is TaskKind.BINARY else None,
+    )
+
+
+def _tell(tools: Tools, epoch: Epoch, attempt: Attempt) -> None:
     note = f"loss {epoch.loss:.4f}, validation {epoch.valid_loss:.4f} ({epoch.metric:.4f})"
-    tools.progress("train", epoch.epoch, epochs, note)
+    tools.progress("train", epoch.epoch, attempt.course.epochs, note)
 
 
 def _sampled(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -13,7 +13,11 @@ from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Epoch, ModelVersion, Request
 from instar.core.tools import Tools
 from instar.models.strategies import Route
+from instar.stages.train import compute as computing
 from instar.stages.train import course, loop, rows
+from instar.stages.train.compute import Compute
+from instar.stages.train.devices.cpu import Cpu
+from instar.stages.train.devices.device import Device
 from instar.stages.train.fits import FITS, Fitting
 from instar.stages.train.loop import Course, Keeper, Run, State
 from instar.stages.train.losses import Loss
@@ -31,11 +35,15 @@ class Given:
     champion: ModelVersion
     admission: Admission
     tools: Tools
+    device: Device = field(default_factory=Cpu)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A training that can begin: `route` and `policy` are settled, `rows` is all it learns from."""
+    """A training that can begin: `route` and `policy` are settled, `rows` is all it learns from.
+
+    `origin` names it together with a route; see `course.key`.
+    """
 
     route: Route
     policy: TrainPolicy
@@ -45,19 +53,23 @@ class Attempt:
     rows: rows.Rows
     course: Course
     keeper: Keeper
+    compute: Compute
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """Where an attempt came to: `state` are its final weights, `findings` say how they were chosen.
 
-    `learnt` is the loss of the best epoch on training rows.
+    `learnt` is the loss of the best epoch on training rows. Where `whole` is not set, nothing was
+    trained, and a finding says why.
     """
 
     run: Run
     learnt: float
     state: State
     findings: tuple[Finding, ...]
+    whole: bool = True
 
 
 def ready(given: Given, route: Route, policy: TrainPolicy) -> Attempt:
@@ -73,14 +85,23 @@ def ready(given: Given, route: Route, policy: TrainPolicy) -> Attempt:
     request, champion, tools = given.request, given.champion, given.tools
     route, policy = settle(route, policy)
     loss = course.loss(request.task, policy, tools)
+    how = computing.choose(policy, given.device)
     start = lay(
-        request, champion, given.admission, loss=loss, route=route, policy=policy, tools=tools
+        request,
+        champion,
+        given.admission,
+        loss=loss,
+        route=route,
+        policy=policy,
+        tools=tools,
+        place=given.device.place,
     )
     parts = [ask(name, start.ground, policy, tools.project) for name in route.methods]
     data = _joined(start, parts)
     way = course.chart(request.task, loss, route, data, parts, policy, tools.seed)
-    keeper = course.keeper(request, champion, start, route, policy, tools)
-    return Attempt(route, policy, loss, start, parts, data, way, keeper)
+    origin = course.origin(request, champion, start, policy, how, tools.seed)
+    keeper = course.keeper(course.key(origin, route), policy, tools)
+    return Attempt(route, policy, loss, start, parts, data, way, keeper, how, origin)
 
 
 def end(attempt: Attempt, tell: Callable[[Epoch], None]) -> Ended:
@@ -98,6 +119,7 @@ def end(attempt: Attempt, tell: Callable[[Epoch], None]) -> Ended:
         parts=attempt.parts,
         keeper=attempt.keeper,
         tell=tell,
+        compute=attempt.compute,
     )
     run = FITS[attempt.route.fit](fitting)
     learnt = _loss_on_training_rows(start, run, attempt.course)

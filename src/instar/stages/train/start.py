@@ -55,8 +55,9 @@ def lay(
     route: Route,
     policy: TrainPolicy,
     tools: Tools,
+    place: torch.device,
 ) -> Start:
-    """Read what the training needs, and build its network.
+    """Read what the training needs, and build its network on the device `place`.
 
     Preprocessing is fitted anew if the features changed; else the champion's goes on.
 
@@ -80,8 +81,11 @@ def lay(
     net = build_anew()
     if route.start == "champion":
         net, before = _going_on(net, before, request, champion, how, tools)
+    net = net.to(place)
     same = set(request.features) == set(champion.preprocessing.columns)
-    teach = functools.cache(lambda: _teacher(request, champion, how, tools) if same else None)
+    teach = functools.cache(
+        lambda: _teacher(request, champion, how, tools, place) if same else None
+    )
     learnt = rows.of(learn, how, request.task)
     kept = old_valid = None
     if apart:
@@ -159,7 +163,11 @@ def _going_on(
 
 
 def _teacher(
-    request: Request, champion: ModelVersion, how: Preprocessing, tools: Tools
+    request: Request,
+    champion: ModelVersion,
+    how: Preprocessing,
+    tools: Tools,
+    place: torch.device,
 ) -> nn.Module | None:
     """Make the champion's network again; None where the request's has another shape."""
     twin = build.build(request.network, how.inputs(champion.task.outputs), tools.project)
@@ -167,7 +175,7 @@ def _teacher(
         weights.load(twin, tools.artifacts.read(champion.weights))
     except weights.WeightsMismatch:
         return None
-    return twin.eval()
+    return twin.eval().to(place)
 
 
 def _taught(part: Rows, teacher: nn.Module | None) -> Rows:

@@ -7,7 +7,8 @@ from torch import nn
 
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import TrainPolicy
-from instar.stages.train.loop import State
+from instar.models.predict import place_of
+from instar.stages.train.loop import State, copied
 from instar.stages.train.methods.interpolate import between
 from instar.stages.train.methods.part import Ground, Part
 
@@ -27,8 +28,7 @@ def statistics(ground: Ground, policy: TrainPolicy) -> Part:
     def finish(net: nn.Module, state: State) -> tuple[State, Finding]:
         net.load_state_dict(state)
         layers = measured(net, ground.learn.inputs)
-        moved = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        half = between(state, moved, HALF)
+        half = between(state, copied(net), HALF)
         return half, Finding(
             "statistics",
             Verdict.PASS,
@@ -46,7 +46,7 @@ def statistics(ground: Ground, policy: TrainPolicy) -> Part:
 def measured(net: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
     """Set the running statistics to those of the rows; say of how many layers."""
     layers = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001  # it has no public name
-    kept = [layer.momentum for layer in layers]
+    kept, place = [layer.momentum for layer in layers], place_of(net)
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # a plain mean over batches
@@ -55,7 +55,7 @@ def measured(net: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
         layer.train()
     with torch.no_grad():
         for start in range(0, len(inputs[0]), _BATCH):
-            batch = tuple(part[start : start + _BATCH] for part in inputs)
+            batch = tuple(part[start : start + _BATCH].to(place) for part in inputs)
             if len(batch[0]) > 1:
                 net(*batch)
     for layer, momentum in zip(layers, kept, strict=True):
