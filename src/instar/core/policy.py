@@ -232,6 +232,9 @@ class TrainPolicy:
     )
     full_epochs: int = setting(12, "epochs of a full training", ge=1)
     threads: int = setting(1, "CPU threads of the training process", ge=1)
+    stream: Literal["auto", "always", "never"] = setting(
+        "auto", "read rows from their files in each epoch; auto: where they do not fit into memory"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = setting(
         "auto", "numbers that products are computed in; auto: fp32, or bf16 on a GPU that has it"
     )

@@ -30,6 +30,7 @@ KEPT = {
     "precision": "is a matter of speed",
     "replay": "changes the rows that trials are judged on",
     "replay_min": "changes the rows that trials are judged on",
+    "stream": "is a matter of memory",
     "threads": "changes no weight",
     "tune": "is the tuning",
 }

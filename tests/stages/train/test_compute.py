@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from instar.core.data import InputSpec
+from instar.core.data import InputSpec, TaskKind
 from instar.core.errors import Interrupted
 from instar.core.policy import TrainPolicy
 from instar.ledger.safedir import SafeDir
 from instar.models.families.cnn import CNN
-from instar.stages.train import loop
+from instar.stages.train import fits, loop
 from instar.stages.train.compute import Compute, choose
 from instar.stages.train.devices.cpu import Cpu
 from instar.stages.train.loop import Group, Keeper
+from instar.stages.train.methods.distill import term
 from instar.stages.train.rows import Rows
 from instar.testing.tools import FakeClock
 from tests.stages.train.test_loop import PLAIN, rows
@@ -182,3 +184,80 @@ def test_policy_settles_what_the_device_would():
     how = choose(TrainPolicy(precision="fp16", channels_last="always"), Cpu())
     assert (how.cast, how.channels_last) == (torch.float16, True)
     assert not choose(TrainPolicy(channels_last="never"), Cpu()).channels_last
+
+
+class Elsewhere(Cpu):
+    """A device without numbers, which refuses to be mixed with the processor, as a card does."""
+
+    name = "elsewhere"
+    place = torch.device("meta")
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held there", "brought batch by batch"])
+def test_step_is_computed_on_the_device_and_mixes_with_no_other(tmp_path, monkeypatch, held):
+    class Enough(Exception):
+        pass
+
+    class Three(Pulse):
+        def beat(self):
+            self.beats += 1
+            if self.beats == 3:
+                raise Enough
+
+    monkeypatch.setattr(loop, "begin", lambda *given: loop.Run(first_loss=1.0))
+    data = rows(100)
+    taught = dataclasses.replace(data, teacher=torch.zeros(100, 1), trust=torch.ones(100))
+    there = Elsewhere()
+    source = loop.Held(taught.to(there.place), 60)
+    if not held:
+        source = loop.Brought(loop.Held(taught, 60), there.place)
+    net = wide()
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    net = net.to(there.place)
+    course = dataclasses.replace(
+        PLAIN,
+        rule=lambda slots, lr, decay: torch.optim.AdamW(slots, lr=lr, weight_decay=decay),
+        terms=(term(TaskKind.BINARY, 2.0),),
+        anchors=(loop.Anchor(0.1, state),),
+        average=0.9,
+        batch=10,
+        replay_ratio=0.5,
+        l1=0.1,
+        l2=0.1,
+        clip=1.0,
+    )
+    pulse = Three()
+    with pytest.raises(Enough):
+        loop.fit(
+            net,
+            source,
+            60,
+            data,
+            course,
+            groups=[Group(list(net.parameters()))],
+            keeper=Keeper(SafeDir(tmp_path), "key", FakeClock(), math.inf, pulse),
+            tell=lambda epoch: None,
+            compute=Compute(there),
+        )
+    assert pulse.beats == 3
+
+
+@pytest.mark.parametrize("much", [True, False])
+def test_rows_are_moved_once_where_they_fit_and_else_batch_by_batch(monkeypatch, much):
+    class Small(Elsewhere):
+        def holds(self, size):
+            return not much
+
+    data = rows(100)
+    ground = SimpleNamespace(learn=data, valid=data)
+    given = SimpleNamespace(
+        compute=Compute(Small()), ground=ground, rows=data, stream=None, net=None
+    )
+    source = fits._near(given)
+    course = dataclasses.replace(PLAIN, batch=25)
+    dealt = list(source.deal(torch.Generator(), course))
+    assert {str(batch.labels.device) for batch, _ in dealt} == {"meta"}
+    assert len({id(batch) for batch, _ in dealt}) == (4 if much else 1)
+    valid = fits._near_valid(data, given.compute)
+    assert str(valid.inputs[0].device) == ("cpu" if much else "meta")
+    assert str(valid.labels.device) == "cpu"

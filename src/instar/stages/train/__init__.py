@@ -17,6 +17,7 @@ from instar.core.fingerprint import fingerprint
 from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Epoch, ModelVersion, Plan, Request, Training
 from instar.core.tools import Tools
+from instar.data import snapshot
 from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
@@ -132,10 +133,15 @@ def _sampled(
 ) -> tuple[Snapshot, str] | tuple[None, None]:
     """Draw the successor's replay sample, and ask it for its logits there."""
     old = sum(part.rows for part in champion.train)
-    wanted = sample.size(old + start.fresh.height, policy)
+    fresh = start.train[-1]
+    wanted = start.reading.most(sample.size(old + fresh.rows, policy))
     if wanted == 0:
         return None, None
-    seen: pl.DataFrame = sample.refresh(start.replay, old, start.fresh, wanted, tools.seed)
+
+    def draw(rows: int, seed: int) -> pl.DataFrame:
+        return snapshot.draw((fresh,), tools.artifacts, rows, seed)
+
+    seen = sample.refresh(start.replay, old, fresh.rows, draw, wanted, tools.seed)
     start.net.load_state_dict(state)
     own = rows.of(seen, start.preprocessing, start.ground.task)
     logits = predict.logits(start.net, own.inputs)

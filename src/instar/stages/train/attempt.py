@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from instar.core.records import Admission, Epoch, ModelVersion, Request
 from instar.core.tools import Tools
 from instar.models.strategies import Route
 from instar.stages.train import compute as computing
-from instar.stages.train import course, loop, rows
+from instar.stages.train import course, loop, reading, rows
 from instar.stages.train.compute import Compute
 from instar.stages.train.devices.cpu import Cpu
 from instar.stages.train.devices.device import Device
@@ -25,6 +26,7 @@ from instar.stages.train.methods import ask
 from instar.stages.train.methods.part import Part
 from instar.stages.train.settle import settle
 from instar.stages.train.start import Start, lay
+from instar.stages.train.stream import Stream, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +122,45 @@ def end(attempt: Attempt, tell: Callable[[Epoch], None]) -> Ended:
         keeper=attempt.keeper,
         tell=tell,
         compute=attempt.compute,
+        stream=_streamed(start, attempt.parts),
     )
     run = FITS[attempt.route.fit](fitting)
     learnt = _loss_on_training_rows(start, run, attempt.course)
     state, findings = _finished(start.net, run, attempt.parts)
+    findings += reading.told(start.reading, start.stream, len(start.learn))
     return Ended(run, learnt, state, tuple(findings))
 
 
 def _joined(start: Start, parts: Sequence[Part]) -> rows.Rows:
     """Put what is learnt and what is replayed below each other, each with its trust."""
-    data, recall = start.learn, max((part.recall for part in parts), default=0.0)
+    return reduce(rows.join, _replayed(parts), _taught(start.learn, parts))
+
+
+def _taught(data: rows.Rows, parts: Sequence[Part]) -> rows.Rows:
     for part in parts:
         data = part.teach(data) if part.teach else data
-    for part in parts:
-        if part.rows is not None:
-            old = rows.trusting(part.rows, torch.full((len(part.rows),), recall))
-            data = rows.join(data, old)
     return data
+
+
+def _replayed(parts: Sequence[Part]) -> list[rows.Rows]:
+    recall = max((part.recall for part in parts), default=0.0)
+    return [
+        rows.trusting(part.rows, torch.full((len(part.rows),), recall))
+        for part in parts
+        if part.rows is not None
+    ]
+
+
+def _streamed(start: Start, parts: Sequence[Part]) -> Stream | None:
+    """Give the rows that are read piece by piece what the methods give to those that are held."""
+    if start.stream is None:
+        return None
+    read, old = start.stream.read, _replayed(parts)
+    return replace(
+        start.stream,
+        read=lambda piece: _taught(read(piece), parts),
+        replay=plain(reduce(rows.join, old)) if old else None,
+    )
 
 
 def _loss_on_training_rows(start: Start, run: Run, way: Course) -> float:

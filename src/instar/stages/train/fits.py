@@ -18,11 +18,15 @@ from instar.stages.train.compute import Compute
 from instar.stages.train.loop import Brought, Course, Held, Keeper, Run, Source, copied
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
+from instar.stages.train.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """What a fit is given: the network, which it changes, and `rows`, those learnt first."""
+    """What a fit is given: the network, which it changes, and `rows`, those learnt first.
+
+    Where there is a `stream`, the rows learnt are a draw of those that it reads.
+    """
 
     net: nn.Module
     rows: Rows
@@ -32,6 +36,7 @@ class Fitting:
     keeper: Keeper
     tell: Callable[[Epoch], None]
     compute: Compute = field(default_factory=Compute)
+    stream: Stream | None = None
 
 
 Fit: TypeAlias = Callable[[Fitting], Run]
@@ -44,11 +49,11 @@ def steps(given: Fitting) -> Run:
         for part in given.parts:
             if part.begin:
                 part.begin(given.net)
-    fresh = len(given.ground.learn)
+    source = _near(given)
     return loop.fit(
         given.net,
-        _near(given.rows, fresh, given.compute),
-        fresh,
+        source,
+        source.fresh,
         _near_valid(given.ground.valid, given.compute),
         given.course,
         groups=course.groups(given.net, given.parts),
@@ -58,12 +63,13 @@ def steps(given: Fitting) -> Run:
     )
 
 
-def _near(rows: Rows, fresh: int, compute: Compute) -> Source:
+def _near(given: Fitting) -> Source:
     """Move the rows to the device, once; batch by batch where they do not fit there."""
-    device = compute.device
-    if device.holds(rows.size):
-        return Held(rows.to(device.place), fresh)
-    return Brought(Held(rows, fresh), device.place)
+    device, fresh = given.compute.device, len(given.ground.learn)
+    if given.stream is None and device.holds(given.rows.size):
+        return Held(given.rows.to(device.place), fresh)
+    source = given.stream or Held(given.rows, fresh)
+    return source if device.place.type == "cpu" else Brought(source, device.place)
 
 
 def _near_valid(valid: Rows, compute: Compute) -> Rows:

@@ -82,7 +82,7 @@ def _run(attempt: Attempt, tell: Callable[[Epoch, Attempt], None]) -> Ended:
 
 
 def _batch(attempt: Attempt) -> int:
-    return attempt.course.batch or len(attempt.start.learn)
+    return attempt.course.batch or attempt.start.rows
 
 
 def _shrunk(attempt: Attempt, batch: int) -> Attempt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -17,14 +17,16 @@ from instar.core.records import Admission, ModelVersion, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data import snapshot
-from instar.data.split import sample
 from instar.models import build, grow, predict, weights
 from instar.models.strategies import Route
+from instar.stages.train import reading as reader
 from instar.stages.train import rows
 from instar.stages.train import sample as reservoir
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods.part import Ground
+from instar.stages.train.reading import Reading
 from instar.stages.train.rows import Rows
+from instar.stages.train.stream import Stream
 
 _HELD = 5  # every fifth row of the replay sample is held back to choose on
 
@@ -33,7 +35,8 @@ _HELD = 5  # every fifth row of the replay sample is held back to choose on
 class Start:
     """Everything a training begins with. `replay` is the old sample as a table, for the next one.
 
-    `learn` are the rows gone through once an epoch.
+    `learn` are the rows gone through once an epoch; where they do not fit into memory it is a draw
+    of them, and `stream` reads them all. `reading` says how rows were read.
     """
 
     net: nn.Module
@@ -43,7 +46,13 @@ class Start:
     preprocessing: Preprocessing
     train: tuple[Snapshot, ...]
     replay: pl.DataFrame
-    fresh: pl.DataFrame
+    reading: Reading
+    stream: Stream | None = None
+
+    @property
+    def rows(self) -> int:
+        """Count the rows of an epoch."""
+        return self.stream.fresh if self.stream else len(self.learn)
 
 
 def lay(
@@ -68,13 +77,14 @@ def lay(
     split = _split(admission)
     train = (*champion.train, split.train)
     old = sum(part.rows for part in champion.train)
-    fresh = snapshot.load(split.train, tools.artifacts)
-    replay = reservoir.kept(champion, tools.artifacts, reservoir.size(old, policy), tools.seed)
+    everything = train if route.learn == "all" else (split.train,)
+    reading = reader.plan(everything, champion.preprocessing, request.task, route, policy, tools)
+    replay = reservoir.kept(champion, reading, reservoir.size(old, policy))
     apart = _apart(replay, tools.seed) if route.start == "champion" else []
     held = replay[apart]
-    learn = fresh
+    learn = reading.table(*everything)
     if route.learn == "all":
-        learn = _without(snapshot.load_all(train, tools.artifacts), held)
+        learn = reader.without(learn, held)
     schema, how = _preprocessing(request, champion, admission, learn)
     before = weights.read(tools.artifacts.read(champion.weights))
     build_anew = functools.partial(_network, request, how, tools)
@@ -87,13 +97,15 @@ def lay(
         lambda: _teacher(request, champion, how, tools, place) if same else None
     )
     learnt = rows.of(learn, how, request.task)
+    streams = reading.cap is not None and route.fit == "steps"
     kept = old_valid = None
     if apart:
         kept, old_valid = _old(champion, replay, apart, teach, tools)
-        wanted = round(fresh.height * route.recipe.epochs * route.recipe.replay_ratio)
-        everything = policy.memory == "all" and snapshot.there(champion.train, tools.artifacts)
-        if everything and wanted > len(kept):
-            kept = _drawn(champion, held, wanted, teach, tools)
+        wanted = round(split.train.rows * route.recipe.epochs * route.recipe.replay_ratio)
+        there = policy.memory == "all" and snapshot.there(champion.train, tools.artifacts)
+        if there and wanted > len(kept):
+            drawn = reading.drawn(champion.train, wanted, held)
+            kept = _taught(rows.of(drawn, champion.preprocessing, champion.task), teach())
     return Start(
         net=net,
         learn=learnt,
@@ -103,7 +115,7 @@ def lay(
             champion=before,
             anew=lambda: dict(build_anew().state_dict()),
             learn=learnt,
-            valid=rows.of(snapshot.load(split.valid, tools.artifacts), how, request.task),
+            valid=rows.of(reading.table(split.valid), how, request.task),
             replay=kept,
             old_valid=old_valid,
             teach=lambda part: _taught(part, teach()),
@@ -114,8 +126,21 @@ def lay(
         preprocessing=how,
         train=train,
         replay=replay,
-        fresh=fresh,
+        reading=reading,
+        stream=_stream(reading, everything, held, how, request, route) if streams else None,
     )
+
+
+def _stream(
+    reading: Reading,
+    everything: Sequence[Snapshot],
+    held: pl.DataFrame,
+    how: Preprocessing,
+    request: Request,
+    route: Route,
+) -> Stream:
+    apart = held if route.learn == "all" else held.clear()
+    return reading.stream(everything, apart, how, request.task)
 
 
 def _split(admission: Admission) -> Split:
@@ -190,27 +215,6 @@ def _apart(replay: pl.DataFrame, seed: int) -> list[int]:
         return []
     order = torch.randperm(replay.height, generator=torch.Generator().manual_seed(seed))
     return order[: replay.height // _HELD].tolist()
-
-
-def _without(frame: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Leave out the rows that are held back: what is chosen on must not be learnt from."""
-    if held.is_empty():
-        return frame
-    same = held.cast({name: frame.schema[name] for name in held.columns})
-    return frame.join(same, on=held.columns, how="anti", nulls_equal=True, maintain_order="left")
-
-
-def _drawn(
-    champion: ModelVersion,
-    held: pl.DataFrame,
-    wanted: int,
-    teach: Callable[[], nn.Module | None],
-    tools: Tools,
-) -> Rows:
-    """Draw as many old rows as a training will replay: none of them need come twice."""
-    old = _without(snapshot.load_all(champion.train, tools.artifacts), held)
-    drawn = sample(old, wanted, tools.seed)
-    return _taught(rows.of(drawn, champion.preprocessing, champion.task), teach())
 
 
 def _old(

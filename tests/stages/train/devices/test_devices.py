@@ -76,6 +76,8 @@ def test_processor_may_take_a_share_of_what_is_free_in_its_container(tmp_path):
     (tmp_path / "memory.max").write_text("3000000\n")
     (tmp_path / "memory.current").write_text("1000000\n")
     assert free(tmp_path) == 2_000_000
+    (tmp_path / "memory.stat").write_text("file 900000\ninactive_file 600000\nanon 100000\n")
+    assert free(tmp_path) == 2_600_000
     (tmp_path / "memory.max").write_text("max\n")
     assert free(tmp_path) > 2_000_000
     assert Cpu().allowed() == pytest.approx(0.7 * free(), rel=0.2)

@@ -69,19 +69,27 @@ class Cpu:
 
 
 def free(group: Path = _GROUP) -> int:
-    """Count the bytes that are free here, also where a container is given less than there is."""
+    """Count the bytes that are free here, also where a container is given less than there is.
+
+    Files that the kernel keeps in memory as long as nobody needs it count as free.
+    """
     least = int(psutil.virtual_memory().available)
-    limit, used = (_whole(group / name) for name in ("memory.max", "memory.current"))
+    limit, used = (_whole(_text(group / name)) for name in ("memory.max", "memory.current"))
     if limit is not None and used is not None:
-        least = min(least, max(0, limit - used))
+        cached = [line.split() for line in _text(group / "memory.stat").splitlines()]
+        files = sum(int(words[1]) for words in cached if words[0] == "inactive_file")
+        least = min(least, max(0, limit - used + files))
     return least
 
 
-def _whole(file: Path) -> int | None:
+def _text(file: Path) -> str:
     try:
-        text = file.read_text("ascii").strip()
+        return file.read_text("ascii").strip()
     except OSError:
-        return None
+        return ""
+
+
+def _whole(text: str) -> int | None:
     return int(text) if text.isdigit() else None  # "max" is no limit
 
 

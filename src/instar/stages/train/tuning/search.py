@@ -205,7 +205,7 @@ class _Try:
         search, course = self._search, attempt.course
         value = search.judge.value(attempt.start.net)
         self._epochs = epoch.epoch
-        self._passes = round(epoch.epoch * len(attempt.start.learn) * (1 + course.replay_ratio))
+        self._passes = round(epoch.epoch * attempt.start.rows * (1 + course.replay_ratio))
         note = f"trial {self._number + 1} of {search.most}, epoch {epoch.epoch}, loss {value:.4f}"
         done = self._number + epoch.epoch / course.epochs
         search.given.tools.progress("train", done, search.most, note)
