@@ -22,6 +22,7 @@ from typing import Any
 
 from instar import __version__, provenance
 from instar.bundle import trust
+from instar.core import memory
 from instar.core.clock import LedgerClock
 from instar.core.codec import encode, filed
 from instar.core.crash import crashpoint
@@ -251,7 +252,7 @@ class Runner:
             self.ended(key, str(error), request.model)
             raise
         except Exception as error:
-            if is_memory(error):
+            if memory.ran_out(error):
                 raise OutOfMemory(stage.name) from error
             raise
 
@@ -500,20 +501,6 @@ class ApprovalVoid(InputError):
         super().__init__(
             "a valid approval", got, f"see to the clock, or ask again: instar approve {update}"
         )
-
-
-def is_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out, whichever library says it.
-
-    Example:
-        >>> is_memory(MemoryError()), is_memory(ValueError("no such layer"))
-        (True, False)
-        >>> is_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ..."))
-        True
-    """
-    said = str(error).lower()
-    words = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
-    return isinstance(error, MemoryError) or any(word in said for word in words)
 
 
 class NetworkChanged(InputError):

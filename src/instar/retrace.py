@@ -29,7 +29,7 @@ from instar.core.records import (
     Request,
     Training,
 )
-from instar.core.tools import Artifacts, Clock, Tools
+from instar.core.tools import Artifacts, Clock, Machine, Tools
 from instar.core.update import Update, replay
 from instar.ledger.artifacts import DirectoryArtifacts, MissingArtifact
 from instar.ledger.journal import Journal
@@ -127,6 +127,7 @@ def reproduce(journal: Journal, update: str, tools: Tools, *, by: str) -> dict[s
         project=_project(state.request, tools),
         seed=state.request.seed,
         taken=frozenset(_names(journal, state.request)),
+        machine=Machine.of(policy.run),
     )
     runner = Runner(journal, policy, lent, actor=by, epoch=None)
     stages = [

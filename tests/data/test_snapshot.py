@@ -6,8 +6,10 @@ import pytest
 from instar.core.data import TaskKind
 from instar.core.errors import IntegrityError
 from instar.core.policy import DataSettings
+from instar.data import snapshot as snapshots
 from instar.data.schema import infer_schema, infer_task
-from instar.data.snapshot import load, load_all, take
+from instar.data.snapshot import draw, group_rows, load, load_all, part, take
+from instar.data.split import sample
 from instar.testing.tools import MemoryArtifacts
 
 FRAME = pl.DataFrame(
@@ -45,6 +47,31 @@ def test_load_all_column_that_one_lacks_is_missing_there(artifacts):
     frame = load_all(shots, artifacts)
     assert frame.height == 48
     assert frame["x"][24:].null_count() == 24
+
+
+@pytest.mark.parametrize("rows", [0, 1, 17, 60, 72, 100])
+def test_draw_gives_the_rows_that_a_sample_of_all_would(artifacts, monkeypatch, rows):
+    """Pieces of five rows, over three files, one of which lacks a column."""
+    monkeypatch.setattr(snapshots, "_step", lambda schema: 5)
+    wider = FRAME.with_columns(more=pl.lit(1))
+    shots = [take(frame, SCHEMA, artifacts, "a") for frame in (FRAME, FRAME.drop("x"), wider)]
+    for seed in range(5):
+        whole = sample(load_all(shots, artifacts), rows, seed)
+        assert draw(shots, artifacts, rows, seed).equals(whole)
+
+
+def test_part_gives_some_rows(artifacts):
+    file = artifacts.path(take(FRAME, SCHEMA, artifacts, "a").digest)
+    assert part(file, 7, 5).equals(FRAME[7:12])
+    assert part(file, 20, 100).equals(FRAME[20:])
+
+
+def test_row_groups_of_images_hold_fewer_rows(artifacts):
+    assert group_rows(64) == 1 << 17
+    assert group_rows(65) == 1 << 16
+    images = pl.DataFrame({"image": [bytes(8_000)] * 4})
+    assert snapshots._cells(images) == 1_001
+    assert snapshots._cells(FRAME) == 3
 
 
 def test_load_altered_bytes_are_refused(artifacts):

@@ -12,6 +12,7 @@ from instar.models.families import NETWORKS
 from instar.models.initialisations import INITIALISATIONS
 from instar.models.norms import NORMS
 from instar.models.strategies import STRATEGIES
+from instar.stages.train.devices import DEVICES
 from instar.stages.train.losses import FITTING, LOSSES
 from instar.stages.train.methods import METHODS
 from instar.stages.train.optimizers import OPTIMIZERS
@@ -29,6 +30,7 @@ TABLES = {
     "family": NETWORKS,
     "sampler": SAMPLERS,
     "pruner": PRUNERS,
+    "device": DEVICES,
 }
 OPTIONS = {"activation": ACTIVATIONS, "initialisation": INITIALISATIONS, "norm": NORMS}
 

@@ -255,6 +255,15 @@ class TrainPolicy:
     )
     full_epochs: int = setting(12, "epochs of a full training", ge=1)
     threads: int = setting(1, "CPU threads of the training process", ge=1)
+    stream: Literal["auto", "always", "never"] = setting(
+        "auto", "read rows from their files in each epoch; auto: where they do not fit into memory"
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = setting(
+        "auto", "numbers that products are computed in; auto: fp32, or bf16 on a GPU that has it"
+    )
+    channels_last: Literal["auto", "always", "never"] = setting(
+        "auto", "whether images are laid out with their channels last; auto: on a GPU"
+    )
     checkpoint_s: float = setting(10.0, "seconds between checkpoints; 0: after each epoch", ge=0)
     tune: TuneRule = setting(TuneRule(), "the search for better settings")
     pretrained: str | None = setting(
@@ -425,6 +434,12 @@ class RunPolicy:
     )
     notify: tuple[str, ...] = setting(
         (), "addresses (http, https) that are told of each new champion, by POST"
+    )
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "where networks are trained; auto: on a GPU where torch sees one"
+    )
+    memory_gb: float | None = setting(
+        None, "memory a training may take, in GB; empty: 70 % of what is free", gt=0
     )
     environment: EnvironmentRule = setting(EnvironmentRule(), "the machine")
     owners: Mapping[str, str] = setting(

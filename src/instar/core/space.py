@@ -23,13 +23,16 @@ NETWORK = "network."
 """How the name of a network's option begins in a space."""
 KEPT = {
     "auc": "reports, and trains nothing",
+    "channels_last": "is a matter of speed",
     "checkpoint_s": "changes no weight",
     "ensemble": "is how trainings are put together",
     "full_epochs": "is `epochs` of another strategy",
     "methods": "is the strategy's to compose",
     "pretrained": "is a file that the request names",
+    "precision": "is a matter of speed",
     "replay": "changes the rows that trials are judged on",
     "replay_min": "changes the rows that trials are judged on",
+    "stream": "is a matter of memory",
     "threads": "changes no weight",
     "tune": "is the tuning",
 }

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from instar.core.policy import RunPolicy
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -244,15 +246,31 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class Machine:
+    """What a stage may use of this machine: the device by name, and its memory in bytes.
+
+    Without `memory_bytes` it may use a share of what is free.
+    """
+
+    device: str = "auto"
+    memory_bytes: int | None = None
+
+    @classmethod
+    def of(cls, rule: RunPolicy) -> Machine:
+        """Read what the policy allows; GB are 10^9 bytes."""
+        return cls(rule.device, None if rule.memory_gb is None else int(rule.memory_gb * 1e9))
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """Everything a stage may touch besides its inputs and its policy.
 
     `scratch` is a folder of the stage's own that survives a crash and is emptied after the
     record; `folder` opens it, for files that must be whole. `project` is where the user's own
     code lies. `taken` are the names of versions that exist. `rates` are the prices of this
-    machine's work: they are in no section of a stage, since they decide nothing. Where `signer` is
-    None, bundles are neither signed nor asked for signatures: so it is in a workspace from before
-    signing, until somebody signs what serves there.
+    machine's work, and `machine` is what it lends: they are in no section of a stage. Where
+    `signer` is None, bundles are neither signed nor asked for signatures: so it is in a workspace
+    from before signing, until somebody signs what serves there.
     """
 
     artifacts: Artifacts
@@ -268,3 +286,4 @@ class Tools:
     pulse: Pulse = field(default_factory=Unwatched)
     signer: Signer | None = None
     rates: Rates = field(default_factory=Rates)
+    machine: Machine = field(default_factory=Machine)

@@ -80,10 +80,18 @@ def split(
 
 def sample(frame: pl.DataFrame, rows: int, seed: int) -> pl.DataFrame:
     """Draw at most `rows` rows, each as likely as any other, in the order of the frame."""
-    if frame.height <= rows:
-        return frame
-    drawn = np.random.default_rng(seed).choice(frame.height, rows, replace=False, shuffle=False)
-    return frame[np.sort(drawn)]
+    return frame if frame.height <= rows else frame[drawn(frame.height, rows, seed)]
+
+
+def drawn(height: int, rows: int, seed: int) -> NDArray[np.int64]:
+    """Draw row numbers out of `height`, each as likely as any other, in order.
+
+    Example:
+        >>> drawn(10, 3, seed=0).tolist()
+        [5, 6, 9]
+    """
+    some = np.random.default_rng(seed).choice(height, rows, replace=False, shuffle=False)
+    return np.sort(some)
 
 
 def _places(rank: NDArray[np.int64], size: NDArray[np.int64] | int) -> NDArray[np.float64]:

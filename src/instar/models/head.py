@@ -23,7 +23,7 @@ def refit(head: nn.Linear, cached: torch.Tensor, labels: NDArray[Any], kind: Tas
     Convex, so it needs no rate and no seed; by L-BFGS, in float64, so that it does not stall.
     Only the loss is differentiated by autograd, the layer by hand, which takes a third of the time.
     """
-    lesson, rows = lesson_of(kind), cached.double()
+    lesson, rows = lesson_of(kind), cached.cpu().double()  # it is small: any device will do
     truth = lesson.labels(labels)
     shape = head.weight.shape
     before = torch.cat([p.detach().double().flatten() for p in head.parameters()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -22,6 +23,12 @@ def tensors(inputs: Inputs) -> tuple[torch.Tensor, ...]:
     return tuple(torch.from_numpy(np.require(part, requirements="W")) for part in inputs)
 
 
+def place_of(module: nn.Module) -> torch.device:
+    """Say on which device a network is."""
+    tensor = next(chain(module.parameters(), module.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device
+
+
 def logits(module: nn.Module, inputs: Inputs | Sequence[torch.Tensor], batch: int = 4096) -> Floats:
     """Ask a network in evaluation mode, `batch` rows at a time.
 
@@ -31,11 +38,12 @@ def logits(module: nn.Module, inputs: Inputs | Sequence[torch.Tensor], batch: in
         Logits, float32, shape (n, outputs).
     """
     parts = [x if isinstance(x, torch.Tensor) else tensors([x])[0] for x in inputs]
-    training = module.training
+    training, place = module.training, place_of(module)
     module.eval()
     with torch.inference_mode():
         starts = range(0, max(1, len(parts[0])), batch)
-        out = torch.cat([module(*(part[i : i + batch] for part in parts)) for i in starts])
+        asked = ([part[i : i + batch].to(place) for part in parts] for i in starts)
+        out = torch.cat([module(*some) for some in asked])
     module.train(training)
     return cast(Floats, out.float().cpu().numpy())
 

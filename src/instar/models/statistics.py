@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from instar.models.predict import place_of
+
 HALF = 0.5
 _BATCH = 512
 
@@ -26,7 +28,7 @@ def half_way(net: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
     Source:
         Li et al. 2018, "Adaptive Batch Normalization for practical domain adaptation".
     """
-    found = layers(net)
+    found, place = layers(net), place_of(net)
     before = [(one.running_mean, one.running_var, one.momentum) for one in found]
     net.eval()
     for layer in found:
@@ -38,7 +40,7 @@ def half_way(net: nn.Module, inputs: tuple[torch.Tensor, ...]) -> int:
         layer.train()
     with torch.no_grad():
         for start in range(0, len(inputs[0]), _BATCH):
-            batch = tuple(part[start : start + _BATCH] for part in inputs)
+            batch = tuple(part[start : start + _BATCH].to(place) for part in inputs)
             if len(batch[0]) > 1:
                 net(*batch)
         for layer, (mean, variance, momentum) in zip(found, before, strict=True):

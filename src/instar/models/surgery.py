@@ -96,12 +96,13 @@ def features(module: nn.Module, inputs: Sequence[torch.Tensor], batch: int = 409
     layer = cast(nn.Linear, module.get_submodule(name))
     caught: list[torch.Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
-    training = module.training
+    training, place = module.training, layer.weight.device
     module.eval()
     try:
         with torch.no_grad():
             starts = range(0, len(inputs[0]), batch)
-            answers = [module(*(part[i : i + batch] for part in inputs)) for i in starts]
+            asked = ([part[i : i + batch].to(place) for part in inputs] for i in starts)
+            answers = [module(*some) for some in asked]
     finally:
         hook.remove()
         module.train(training)

@@ -26,7 +26,7 @@ from instar.core.errors import BackendError, InputError, InstarError, Interrupte
 from instar.core.finding import Verdict
 from instar.core.policy import Policy
 from instar.core.records import ModelVersion, Phase, Release, Watch
-from instar.core.tools import Rates
+from instar.core.tools import Machine, Rates
 from instar.core.update import Update
 from instar.ledger import ready
 from instar.ledger.keys import BundleSigner
@@ -358,6 +358,7 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         seed=int(entry.body["seed"]),
         traffic=gateway(work, epoch) if until == "release" else None,
         rates=rates(policy),
+        machine=Machine.of(policy.run),
     )
     runner = Runner(work.journal, policy, tools, actor=work.actor, epoch=epoch, guard=work.guard)
     work.runner = runner

@@ -11,7 +11,7 @@ import polars as pl
 import torch
 
 from instar import provenance
-from instar.core.data import Snapshot
+from instar.core.data import Snapshot, Task
 from instar.core.errors import PolicyError
 from instar.core.finding import Finding, worst
 from instar.core.fingerprint import fingerprint
@@ -26,11 +26,12 @@ from instar.core.records import (
     Training,
 )
 from instar.core.tools import Tools
+from instar.data import snapshot
 from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
-from instar.stages.train import ensembles, health, rows, sample
-from instar.stages.train.attempt import Given, end, ready
+from instar.stages.train import devices, ensembles, health, memory, rows, sample
+from instar.stages.train.attempt import Attempt, Ended, Given
 from instar.stages.train.ensembles import Made
 from instar.stages.train.loop import State
 from instar.stages.train.start import Start
@@ -75,31 +76,32 @@ def train(
         classes_added=request.task.outputs - champion.task.outputs,
     )
     route = _route(plan.strategy, case)
+    device = devices.choose(tools.machine)
     # A full training makes an ensemble's members anew, or none; any other goes on with it whole.
     begun = request.network.alone() if route.start == "anew" else request.network
-    given = Given(replace(request, network=begun), champion, admission, tools)
-    with _threads(policy.threads), metered(tools.clock, tools.rates) as used:
+    given = Given(replace(request, network=begun), champion, admission, tools, device)
+    with (
+        _threads(policy.threads),
+        metered(tools.clock, tools.rates) as used,
+        device.lent(),
+    ):
         tuned = tune(given, route, policy, plan.strategy) if policy.tune.trials else None
         network = tuned.network if tuned and tuned.network else begun
         several, why = _several(given, route, policy, tuned, network, plan.strategy)
-        attempt = tuned.attempt if tuned and tuned.attempt else None
-        ended = tuned.ended if tuned and tuned.ended else None
         if several is not None:
             attempt, ended, network = several.attempt, several.ended, several.network
-        elif attempt is None or ended is None:
-            attempt = ready(given, route, policy)
-            ended = end(attempt, partial(_tell, tools, attempt.course.epochs))
+        elif tuned and tuned.attempt and tuned.ended:
+            attempt, ended = tuned.attempt, tuned.ended
+        else:
+            attempt, ended = memory.carry(given, route, policy, partial(_tell, tools))
         start, run = attempt.start, ended.run
-        findings = health.findings(
-            run,
-            ended.learnt,
-            constant=health.constant_loss(attempt.loss, start.learn.labels, request.task),
-            auc=policy.auc if primary(request.task.kind) == "auroc" else None,
-        )
-        replay, replay_logits = _sampled(champion, start, ended.state, policy, tools)
+        findings = _judged(attempt, ended, request.task, policy) if ended.whole else ()
+        replay, replay_logits = None, None
+        if ended.whole:
+            replay, replay_logits = _sampled(champion, start, ended.state, policy, tools)
     saved = weights.save(ended.state)
     return Training(
-        verdict=worst(findings),
+        verdict=worst(findings or ended.findings),
         findings=(*findings, *ended.findings, *([tuned.finding] if tuned else []), *why),
         weights=tools.artifacts.put(saved),
         preprocessing=start.preprocessing,
@@ -139,7 +141,7 @@ def _several(
         route, policy = tuned.attempt.route, tuned.attempt.policy
     given = replace(given, request=replace(given.request, network=network))
     made = ensembles.make(given, route, policy)
-    return made, [made.finding]
+    return (made, [made.finding]) if isinstance(made, Made) else (None, [made])
 
 
 def _route(name: str, case: Case) -> Route:
@@ -149,9 +151,18 @@ def _route(name: str, case: Case) -> Route:
     return route(case)
 
 
-def _tell(tools: Tools, epochs: int, epoch: Epoch) -> None:
+def _judged(attempt: Attempt, ended: Ended, task: Task, policy: TrainPolicy) -> tuple[Finding, ...]:
+    return health.findings(
+        ended.run,
+        ended.learnt,
+        constant=health.constant_loss(attempt.loss, attempt.start.learn.labels, task),
+        auc=policy.auc if primary(task.kind) == "auroc" else None,
+    )
+
+
+def _tell(tools: Tools, epoch: Epoch, attempt: Attempt) -> None:
     note = f"loss {epoch.loss:.4f}, validation {epoch.valid_loss:.4f} ({epoch.metric:.4f})"
-    tools.progress("train", epoch.epoch, epochs, note)
+    tools.progress("train", epoch.epoch, attempt.course.epochs, note)
 
 
 def _sampled(
@@ -159,10 +170,15 @@ def _sampled(
 ) -> tuple[Snapshot, str] | tuple[None, None]:
     """Draw the successor's replay sample, and ask it for its logits there."""
     old = sum(part.rows for part in champion.train)
-    wanted = sample.size(old + start.fresh.height, policy)
+    fresh = start.train[-1]
+    wanted = start.reading.most(sample.size(old + fresh.rows, policy))
     if wanted == 0:
         return None, None
-    seen: pl.DataFrame = sample.refresh(start.replay, old, start.fresh, wanted, tools.seed)
+
+    def draw(rows: int, seed: int) -> pl.DataFrame:
+        return snapshot.draw((fresh,), tools.artifacts, rows, seed)
+
+    seen = sample.refresh(start.replay, old, fresh.rows, draw, wanted, tools.seed)
     start.net.load_state_dict(state)
     own = rows.of(seen, start.preprocessing, start.ground.task)
     logits = predict.logits(start.net, own.inputs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import torch
 from torch import nn
@@ -13,7 +14,11 @@ from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Epoch, ModelVersion, Request
 from instar.core.tools import Tools
 from instar.models.strategies import Route
-from instar.stages.train import course, loop, rows
+from instar.stages.train import compute as computing
+from instar.stages.train import course, loop, reading, rows
+from instar.stages.train.compute import Compute
+from instar.stages.train.devices.cpu import Cpu
+from instar.stages.train.devices.device import Device
 from instar.stages.train.fits import FITS, Fitting
 from instar.stages.train.loop import Course, Keeper, Run, State
 from instar.stages.train.losses import Loss
@@ -21,6 +26,7 @@ from instar.stages.train.methods import ask
 from instar.stages.train.methods.part import Part
 from instar.stages.train.settle import settle
 from instar.stages.train.start import Start, lay
+from instar.stages.train.stream import Stream, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +37,15 @@ class Given:
     champion: ModelVersion
     admission: Admission
     tools: Tools
+    device: Device = field(default_factory=Cpu)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A training that can begin: `route` and `policy` are settled, `rows` is all it learns from."""
+    """A training that can begin: `route` and `policy` are settled, `rows` is all it learns from.
+
+    `origin` names it together with a route; see `course.key`.
+    """
 
     route: Route
     policy: TrainPolicy
@@ -45,19 +55,23 @@ class Attempt:
     rows: rows.Rows
     course: Course
     keeper: Keeper
+    compute: Compute
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """Where an attempt came to: `state` are its final weights, `findings` say how they were chosen.
 
-    `learnt` is the loss of the best epoch on training rows.
+    `learnt` is the loss of the best epoch on training rows. Where `whole` is not set, nothing was
+    trained, and a finding says why.
     """
 
     run: Run
     learnt: float
     state: State
     findings: tuple[Finding, ...]
+    whole: bool = True
 
 
 def ready(given: Given, route: Route, policy: TrainPolicy, seed: int | None = None) -> Attempt:
@@ -75,6 +89,7 @@ def ready(given: Given, route: Route, policy: TrainPolicy, seed: int | None = No
     route, policy = settle(route, policy)
     loss = course.loss(request.task, policy, tools)
     seed = tools.seed if seed is None else seed
+    how = computing.choose(policy, given.device)
     start = lay(
         request,
         champion,
@@ -84,12 +99,14 @@ def ready(given: Given, route: Route, policy: TrainPolicy, seed: int | None = No
         policy=policy,
         tools=tools,
         seed=seed,
+        place=given.device.place,
     )
     parts = [ask(name, start.ground, policy, tools.project) for name in route.methods]
     data = _joined(start, parts)
     way = course.chart(request.task, loss, route, data, parts, policy, seed)
-    keeper = course.keeper(request, champion, start, route, policy, tools, seed)
-    return Attempt(route, policy, loss, start, parts, data, way, keeper)
+    origin = course.origin(request, champion, start, policy, how, seed)
+    keeper = course.keeper(course.key(origin, route), policy, tools)
+    return Attempt(route, policy, loss, start, parts, data, way, keeper, how, origin)
 
 
 def end(attempt: Attempt, tell: Callable[[Epoch], None]) -> Ended:
@@ -107,23 +124,46 @@ def end(attempt: Attempt, tell: Callable[[Epoch], None]) -> Ended:
         parts=attempt.parts,
         keeper=attempt.keeper,
         tell=tell,
+        compute=attempt.compute,
+        stream=_streamed(start, attempt.parts),
     )
     run = FITS[attempt.route.fit](fitting)
     learnt = _loss_on_training_rows(start, run, attempt.course)
     state, findings = _finished(start.net, run, attempt.parts)
+    findings += reading.told(start.reading, start.stream, len(start.learn))
     return Ended(run, learnt, state, tuple(findings))
 
 
 def _joined(start: Start, parts: Sequence[Part]) -> rows.Rows:
     """Put what is learnt and what is replayed below each other, each with its trust."""
-    data, recall = start.learn, max((part.recall for part in parts), default=0.0)
+    return reduce(rows.join, _replayed(parts), _taught(start.learn, parts))
+
+
+def _taught(data: rows.Rows, parts: Sequence[Part]) -> rows.Rows:
     for part in parts:
         data = part.teach(data) if part.teach else data
-    for part in parts:
-        if part.rows is not None:
-            old = rows.trusting(part.rows, torch.full((len(part.rows),), recall))
-            data = rows.join(data, old)
     return data
+
+
+def _replayed(parts: Sequence[Part]) -> list[rows.Rows]:
+    recall = max((part.recall for part in parts), default=0.0)
+    return [
+        rows.trusting(part.rows, torch.full((len(part.rows),), recall))
+        for part in parts
+        if part.rows is not None
+    ]
+
+
+def _streamed(start: Start, parts: Sequence[Part]) -> Stream | None:
+    """Give the rows that are read piece by piece what the methods give to those that are held."""
+    if start.stream is None:
+        return None
+    read, old = start.stream.read, _replayed(parts)
+    return replace(
+        start.stream,
+        read=lambda piece: _taught(read(piece), parts),
+        replay=plain(reduce(rows.join, old)) if old else None,
+    )
 
 
 def _loss_on_training_rows(start: Start, run: Run, way: Course) -> float:

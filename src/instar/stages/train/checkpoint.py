@@ -23,7 +23,7 @@ from instar.core.tools import Folder
 
 NAME = "training.checkpoint"
 BEFORE = f"{NAME}.before"
-FORMAT = 3  # one of another format is of another training
+FORMAT = 4  # one of another format is of another training
 _LINE = len(digest_bytes(b"")) + 1
 
 
@@ -61,7 +61,7 @@ def save(folder: Folder, checkpoint: Checkpoint) -> None:
         Unwritable: what was read back is not what was written.
     """
     header = {"key": checkpoint.key, "plain": json.dumps(checkpoint.plain)}
-    whole = {name: t.detach().contiguous().clone() for name, t in checkpoint.tensors.items()}
+    whole = {name: t.detach().cpu().contiguous().clone() for name, t in checkpoint.tensors.items()}
     data = safetensors.save(whole, header)
     crashpoint("checkpoint.write")
     if NAME in folder.list():

@@ -18,6 +18,7 @@ from instar.models.strategies import Route
 from instar.models.tasks import lesson_of
 from instar.stages.train import losses
 from instar.stages.train.checkpoint import FORMAT
+from instar.stages.train.compute import Compute
 from instar.stages.train.loop import Course, Group, Keeper, Pace, Term
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods.distill import term
@@ -114,18 +115,27 @@ def groups(net: nn.Module, parts: Sequence[Part]) -> list[Group]:
     return [Group(side, pace) for pace, side in sides.items()]
 
 
-def keeper(
+def origin(
     request: Request,
     champion: ModelVersion,
     start: Start,
-    route: Route,
     policy: TrainPolicy,
-    tools: Tools,
+    compute: Compute,
     seed: int,
-) -> Keeper:
-    """Name the training, so that a checkpoint of another one is never taken up."""
+) -> str:
+    """Name what a training is made of, but for its route."""
     settings = {k: v for k, v in encode(policy).items() if k != "checkpoint_s"}
     data = [part.digest for part in (*start.train, *([champion.replay] if champion.replay else []))]
     read = encode((request.network, start.preprocessing, request.pretrained))
-    key = digest_json([FORMAT, champion.weights, encode(route), settings, data, read, seed])
+    how = [compute.device.name, str(compute.cast), compute.channels_last]
+    return digest_json([FORMAT, champion.weights, settings, data, read, how, seed])
+
+
+def key(origin: str, route: Route) -> str:
+    """Name a training, so that a checkpoint of another one is never taken up."""
+    return digest_json([origin, encode(route)])
+
+
+def keeper(key: str, policy: TrainPolicy, tools: Tools) -> Keeper:
+    """Make what keeps the checkpoints of the training `key`."""
     return Keeper(tools.folder(tools.scratch), key, tools.clock, policy.checkpoint_s, tools.pulse)

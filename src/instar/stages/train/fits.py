@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, cast
 
 import torch
@@ -15,14 +15,19 @@ from instar.core.records import Epoch
 from instar.models import surgery
 from instar.models.head import refit
 from instar.stages.train import course, loop
-from instar.stages.train.loop import Course, Keeper, Run, State
+from instar.stages.train.compute import Compute
+from instar.stages.train.loop import Brought, Course, Held, Keeper, Run, Source, copied
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
+from instar.stages.train.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """What a fit is given: the network, which it changes, and `rows`, those learnt first."""
+    """What a fit is given: the network, which it changes, and `rows`, those learnt first.
+
+    Where there is a `stream`, the rows learnt are a draw of those that it reads.
+    """
 
     net: nn.Module
     rows: Rows
@@ -31,6 +36,8 @@ class Fitting:
     parts: Sequence[Part]
     keeper: Keeper
     tell: Callable[[Epoch], None]
+    compute: Compute = field(default_factory=Compute)
+    stream: Stream | None = None
 
 
 Fit: TypeAlias = Callable[[Fitting], Run]
@@ -46,18 +53,36 @@ def steps(given: Fitting) -> Run:
         for part in given.parts:
             if part.begin:
                 part.begin(given.net)
+    source = _near(given)
     run = loop.fit(
         given.net,
-        given.rows,
-        len(given.ground.learn),
-        given.ground.valid,
+        source,
+        source.fresh,
+        _near_valid(given.ground.valid, given.compute),
         given.course,
         groups=course.groups(given.net, given.parts),
         keeper=given.keeper,
         tell=given.tell,
+        compute=given.compute,
     )
     run.began = began
     return run
+
+
+def _near(given: Fitting) -> Source:
+    """Move the rows to the device, once; batch by batch where they do not fit there."""
+    device, fresh = given.compute.device, len(given.ground.learn)
+    if given.stream is None and device.holds(given.rows.size):
+        return Held(given.rows.to(device.place), fresh)
+    source = given.stream or Held(given.rows, fresh)
+    return source if device.place.type == "cpu" else Brought(source, device.place)
+
+
+def _near_valid(valid: Rows, compute: Compute) -> Rows:
+    device = compute.device
+    if not device.holds(valid.size):
+        return valid
+    return replace(valid, inputs=tuple(part.to(device.place) for part in valid.inputs))
 
 
 def head(given: Fitting) -> Run:
@@ -73,7 +98,7 @@ def head(given: Fitting) -> Run:
     fitted = refit(layer, cached, rows.labels.squeeze(-1).numpy(), kind)
     layer.load_state_dict(fitted.state_dict())
     with torch.no_grad():
-        loss = given.course.loss(layer(cached), rows.labels).item()
+        loss = given.course.loss(layer(cached).cpu(), rows.labels).item()
     run.epoch = run.steps = 1
     run.passes, run.norms = round(len(rows) / 3), [0.0]
     loop.look(run, net, given.ground.valid, given.course, loss, 0.0, 0.0)
@@ -83,8 +108,7 @@ def head(given: Fitting) -> Run:
 
 def none(given: Fitting) -> Run:
     """Leave the weights as they are; the methods may still move what is no weight."""
-    state: State = {k: t.detach().clone() for k, t in given.net.state_dict().items()}
-    return Run(best=state, best_loss=0.0, first_loss=0.0)
+    return Run(best=copied(given.net), best_loss=0.0, first_loss=0.0)
 
 
 FITS: Family[Fit] = Family("fit", {"steps": steps, "head": head, "none": none})

@@ -1,9 +1,10 @@
 """The training loop, read top to bottom.
 
-Tensors are held once; a batch is a slice of shuffled row numbers. Nothing leaves the tensors
-within an epoch: losses and gradient norms are gathered and read at its end, when the validation
-rows are asked. A checkpoint may be written after any step: the order of the epoch's rows is
-dealt anew from the state that it was dealt from, and the steps that were made are skipped.
+Tensors are held once, on the device that computes; a batch is a slice of shuffled row numbers.
+Nothing leaves the tensors within an epoch: losses and gradient norms are gathered and read at its
+end, when the validation rows are asked. A checkpoint may be written after any step: the order of
+the epoch's rows is dealt anew from the state that it was dealt from, and the steps that were made
+are skipped.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import nn
@@ -25,6 +26,7 @@ from instar.core.tools import Clock, Folder, Pulse, Unwatched
 from instar.models.predict import Floats, logits
 from instar.models.surgery import owner
 from instar.stages.train import checkpoint
+from instar.stages.train.compute import Compute
 from instar.stages.train.flat import Flat
 from instar.stages.train.losses import Loss
 from instar.stages.train.optimizers import Rule
@@ -92,6 +94,48 @@ class Course:
         return math.ceil(fresh / (self.batch or fresh))
 
 
+class Source(Protocol):
+    """Where the rows of a training come from; `fresh` of them are gone through once an epoch."""
+
+    @property
+    def fresh(self) -> int: ...
+
+    def deal(self, order: torch.Generator, course: Course) -> Iterator[tuple[Rows, torch.Tensor]]:
+        """Deal the batches of an epoch: rows, and the batch's places among them, (b,)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Rows that are held where they are computed with: fresh ones first, then replayed ones."""
+
+    rows: Rows
+    fresh: int
+
+    def deal(self, order: torch.Generator, course: Course) -> Iterator[tuple[Rows, torch.Tensor]]:
+        place = self.rows.labels.device
+        for i in batches(order, self.fresh, len(self.rows), course):
+            yield self.rows, i.to(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Rows that are brought to the device batch by batch, since they do not lie there."""
+
+    source: Source
+    place: torch.device
+
+    @property
+    def fresh(self) -> int:
+        return self.source.fresh
+
+    def deal(self, order: torch.Generator, course: Course) -> Iterator[tuple[Rows, torch.Tensor]]:
+        for rows, i in self.source.deal(order, course):
+            fresh = len(i) if rows.fresh is None else int((i < rows.fresh).sum())
+            batch = replace(rows.take(i), fresh=fresh)
+            yield batch.to(self.place), torch.arange(len(i), device=self.place)
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Parameters that learn at one pace."""
@@ -157,7 +201,7 @@ class Keeper:
 
 def fit(
     net: nn.Module,
-    rows: Rows,
+    rows: Rows | Source,
     fresh: int,
     valid: Rows,
     course: Course,
@@ -165,6 +209,7 @@ def fit(
     groups: Sequence[Group],
     keeper: Keeper,
     tell: Callable[[Epoch], None],
+    compute: Compute | None = None,
 ) -> Run:
     """Train until the course ends or the validation loss has stopped falling.
 
@@ -176,42 +221,53 @@ def fit(
         Interrupted: the keeper's pulse said so; a checkpoint of the last step is on the disk.
 
     Args:
-        net: Trained in place.
-        rows: Fresh rows first, then replayed ones.
+        net: Trained in place, on the device of `compute`.
+        rows: Fresh rows first, then replayed ones; or where they come from.
         groups: The network's parameters with their shares of the peak rate.
+        compute: Where and in which numbers; on the processor in FP32 where nothing is said.
     """
+    compute = compute or Compute()
+    source = Held(rows, fresh) if isinstance(rows, Rows) else rows
+    ask, scaler, device = compute.forward(net), compute.scaler(), compute.device
     flat = Flat([group.parameters for group in groups])
     slots = [{"params": [t], "pace": g.pace} for t, g in zip(flat.tensors, groups, strict=True)]
     optimizer = course.rule(slots, course.lr, course.weight_decay)
     pulls = [_pull(flat, net, anchor) for anchor in course.anchors]
     steps = course.steps(fresh)
-    with _own_randomness(course.seed) as order:
-        run = _resume(keeper, net, optimizer, order, valid, course)
+    with _own_randomness(course.seed, device.seeds()) as order:
+        live = Live(net, optimizer, order, compute, scaler)
+        run = _resume(keeper, live, valid, course)
         if course.average and not len(run.averaged):
             run.averaged = flat.weights.clone()
         saved = keeper.clock.monotonic()
         while run.epoch < course.epochs and run.epoch - run.best_epoch < course.patience:
             net.train()
             if run.step == 0:
-                run.dealt, run.losses = order.get_state(), torch.zeros(steps)
+                run.dealt = order.get_state()
+                run.losses = torch.zeros(steps, device=device.place)
                 run.norms += [0.0] * steps
-            norms = torch.tensor(run.norms[-steps:])
+            norms = torch.tensor(run.norms[-steps:], device=device.place)
             losses = (run.first_loss, *(epoch.valid_loss for epoch in run.history))
-            dealt = batches(order, fresh, len(rows), course)
-            for step, i in enumerate(islice(dealt, run.step, None), run.step):  # i: (b,)
+            dealt = islice(source.deal(order, course), run.step, None)
+            for step, (data, i) in enumerate(dealt, run.step):  # i: (b,)
                 at = run.epoch + step / steps
                 rate = _rate(course, at, losses)
                 for group in optimizer.param_groups:
                     pace: Pace = group["pace"]
                     group["lr"] = rate * pace.scale if at >= pace.since * course.epochs else 0.0
-                out = net(*[part[i] for part in rows.inputs])  # (b, k)
-                loss = course.loss(out, rows.labels[i])  # ()
+                out = ask(*[part[i] for part in data.inputs])  # (b, k)
+                loss = course.loss(out, data.labels[i])  # ()
                 run.losses[step] = loss.detach()
                 for term in course.terms:
-                    loss = loss + term(out, rows, i)  # ()
+                    loss = loss + term(out, data, i)  # ()
                 flat.clear()
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-                flat.gather()
+                if scaler is None:
+                    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                    flat.gather()
+                else:
+                    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                    flat.gather()
+                    scaler.unscale_(optimizer)
                 if step == steps - 1:
                     run.layers.append(_by_layer(net, flat))
                 if course.l1 or course.l2:
@@ -219,7 +275,12 @@ def fit(
                 for pull in pulls:
                     pull(flat)
                 flat.clip(course.clip, norms[step])
-                optimizer.step()
+                if scaler is None:
+                    optimizer.step()
+                else:  # a step whose gradients FP16 could not hold is left out, and counts as none
+                    norms[step].nan_to_num_(0.0, 0.0)
+                    scaler.step(optimizer)
+                    scaler.update()
                 if course.average:
                     run.averaged.lerp_(flat.weights, _share(course.average, run.steps))
                 run.passes += len(i)
@@ -227,7 +288,7 @@ def fit(
                 keeper.pulse.beat()
                 if keeper.pulse.stopping() or keeper.due(saved, ended=False):
                     run.norms[-steps:] = norms.tolist()
-                    _keep(keeper, run, net, optimizer, order)
+                    _keep(keeper, run, live)
                     saved = keeper.clock.monotonic()
                     if keeper.pulse.stopping():
                         raise Interrupted(f"after step {run.step} of epoch {run.epoch + 1}")
@@ -238,10 +299,10 @@ def fit(
                 look(run, net, valid, course, run.losses.mean().item(), norms.mean().item(), rate)
             tell(run.history[-1])
             if run.broken:
-                _blame(run, rows, fresh, course)
+                _blame(run, source, course)
                 break
             if keeper.due(saved, ended=True):
-                _keep(keeper, run, net, optimizer, order)
+                _keep(keeper, run, live)
                 saved = keeper.clock.monotonic()
     return run
 
@@ -255,7 +316,10 @@ def _pull(flat: Flat, net: nn.Module, anchor: Anchor) -> Callable[[Flat], None]:
         places.append(anchor.place[name] if known else torch.zeros_like(parameter))
         own = anchor.worth[name] if known and anchor.worth else torch.full_like(parameter, known)
         worths.append(anchor.weight * own)
-    place, worth = (torch.cat([t.detach().flatten() for t in part]) for part in (places, worths))
+    there = flat.weights.device
+    place, worth = (
+        torch.cat([t.detach().flatten().to(there) for t in part]) for part in (places, worths)
+    )
 
     def pull(flat: Flat) -> None:
         flat.gradient.addcmul_(flat.weights - place, worth)
@@ -299,7 +363,7 @@ def batches(
         yield torch.cat([batch, replay[step]]) if replay else batch
 
 
-def _blame(run: Run, rows: Rows, fresh: int, course: Course) -> None:
+def _blame(run: Run, source: Source, course: Course) -> None:
     """Name the first step of the last epoch whose loss was no number, and its rows.
 
     Where every loss was a number, the weights were spoilt by the last step.
@@ -308,23 +372,23 @@ def _blame(run: Run, rows: Rows, fresh: int, course: Course) -> None:
     run.broken_at = (wrong[0] if wrong else len(run.losses) - 1) + 1
     order = torch.Generator()
     order.set_state(run.dealt)
-    dealt = batches(order, fresh, len(rows), course)
-    batch = rows.take(next(islice(dealt, run.broken_at - 1, None)))
-    parts = [part.numpy().tobytes() for part in (*batch.inputs, batch.labels)]
+    data, places = next(islice(source.deal(order, course), run.broken_at - 1, None))
+    batch = data.take(places)
+    parts = [part.cpu().numpy().tobytes() for part in (*batch.inputs, batch.labels)]
     run.broken_batch = digest_bytes(b"".join(parts))
 
 
 def judge(net: nn.Module, valid: Rows, course: Course) -> tuple[float, float]:
     """Measure loss and metric on rows, in evaluation mode."""
-    out = logits(net, valid.inputs)  # (n, k)
-    return course.loss(torch.from_numpy(out), valid.labels).item(), course.metric(out, valid.labels)
+    out, labels = logits(net, valid.inputs), valid.labels.cpu()  # (n, k)
+    return course.loss(torch.from_numpy(out), labels).item(), course.metric(out, labels)
 
 
 def begin(net: nn.Module, valid: Rows, course: Course) -> Run:
     """Measure where a training starts; that counts as its epoch 0."""
     loss, metric = judge(net, valid, course)
     loss = loss if math.isfinite(loss) else math.inf
-    return Run(best=_copy(net), best_loss=loss, first_loss=loss, first_metric=metric)
+    return Run(best=copied(net), best_loss=loss, first_loss=loss, first_metric=metric)
 
 
 def look(
@@ -335,17 +399,18 @@ def look(
     run.history.append(Epoch(run.epoch, loss, valid_loss, metric, rate, norm))
     run.broken = not (math.isfinite(loss) and math.isfinite(valid_loss))
     if valid_loss < run.best_loss:
-        run.best, run.best_epoch, run.best_loss = _copy(net), run.epoch, valid_loss
+        run.best, run.best_epoch, run.best_loss = copied(net), run.epoch, valid_loss
 
 
-def _copy(net: nn.Module) -> State:
-    return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+def copied(net: nn.Module) -> State:
+    """Copy a network's state into the machine's memory."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
 
 
 @contextlib.contextmanager
-def _own_randomness(seed: int) -> Iterator[torch.Generator]:
+def _own_randomness(seed: int, devices: Sequence[int]) -> Iterator[torch.Generator]:
     """Seed dropout and the like, lend a generator for the order of rows, leave no trace."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)
 
@@ -356,56 +421,61 @@ _CARRIED = (
 )
 
 
-def _keep(
-    keeper: Keeper,
-    run: Run,
-    net: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    order: torch.Generator,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What moves with each step besides the run."""
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    order: torch.Generator
+    compute: Compute
+    scaler: torch.amp.GradScaler | None
+
+
+def _keep(keeper: Keeper, run: Run, live: Live) -> None:
     # Within an epoch the order is dealt anew, so it is kept as it was before the epoch.
-    order_state = run.dealt if run.step else order.get_state()
+    order_state = run.dealt if run.step else live.order.get_state()
     random = {"torch": torch.get_rng_state(), "order": order_state}
+    if (own := live.compute.device.random()) is not None:
+        random["device"] = own
     parts: dict[str, Mapping[str, torch.Tensor]] = {
-        "net": net.state_dict(),
+        "net": live.net.state_dict(),
         "best": run.best,
-        "optimizer": checkpoint.pack(optimizer),
+        "optimizer": checkpoint.pack(live.optimizer),
         "random": random,
         "epoch": {"losses": run.losses, "averaged": run.averaged},
     }
     tensors = {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
     plain = {name: getattr(run, name) for name in _CARRIED}
+    plain["scaler"] = live.scaler.state_dict() if live.scaler else {}
     plain["history"] = [
         [e.epoch, e.loss, e.valid_loss, e.metric, e.lr, e.gradient_norm] for e in run.history
     ]
     checkpoint.save(keeper.folder, checkpoint.Checkpoint(keeper.key, tensors, plain))
 
 
-def _resume(
-    keeper: Keeper,
-    net: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    order: torch.Generator,
-    valid: Rows,
-    course: Course,
-) -> Run:
+def _resume(keeper: Keeper, live: Live, valid: Rows, course: Course) -> Run:
     kept, damaged = checkpoint.load(keeper.folder, keeper.key)
     if kept is None:
-        run = begin(net, valid, course)
+        run = begin(live.net, valid, course)
         run.damaged = damaged
         return run
-    net.load_state_dict(kept.part("net"))
-    checkpoint.unpack(optimizer, kept.part("optimizer"))
-    random = kept.part("random")
+    live.net.load_state_dict(kept.part("net"))
+    checkpoint.unpack(live.optimizer, kept.part("optimizer"))
+    random, place = kept.part("random"), live.compute.device.place
     torch.set_rng_state(random["torch"])
-    order.set_state(random["order"])
+    live.order.set_state(random["order"])
+    if "device" in random:
+        live.compute.device.seed(random["device"])
+    if live.scaler is not None:
+        live.scaler.load_state_dict(kept.plain["scaler"])
     carried = {name: kept.plain[name] for name in _CARRIED}
     history = [Epoch(*line) for line in kept.plain["history"]]
     return Run(
         best=kept.part("best"),
         history=history,
-        losses=kept.part("epoch")["losses"],
-        averaged=kept.part("epoch")["averaged"],
+        losses=kept.part("epoch")["losses"].to(place),
+        averaged=kept.part("epoch")["averaged"].to(place),
         dealt=random["order"],
         damaged=damaged,
         **carried,

@@ -19,13 +19,15 @@ class Rows:
 
     Labels are int64 (n,) class places for a multiclass task, else float32 (n, 1). `teacher` are
     the champion's logits (n, k), and `trust` (n,) how far its answer counts beside the label's
-    loss, from 0; none means not at all.
+    loss, from 0; none means not at all. The first `fresh` rows are learnt and the rest replayed;
+    None where all are of one kind.
     """
 
     inputs: tuple[torch.Tensor, ...]
     labels: torch.Tensor
     teacher: torch.Tensor | None = None
     trust: torch.Tensor | None = None
+    fresh: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -38,6 +40,22 @@ class Rows:
             None if self.teacher is None else self.teacher[places],
             None if self.trust is None else self.trust[places],
         )
+
+    def to(self, place: torch.device) -> Rows:
+        """Move the rows to a device; those that are there already stay as they are."""
+        return replace(
+            self,
+            inputs=tuple(part.to(place) for part in self.inputs),
+            labels=self.labels.to(place),
+            teacher=None if self.teacher is None else self.teacher.to(place),
+            trust=None if self.trust is None else self.trust.to(place),
+        )
+
+    @property
+    def size(self) -> int:
+        """Count the bytes."""
+        parts = (*self.inputs, self.labels, self.teacher, self.trust)
+        return sum(part.nbytes for part in parts if part is not None)
 
 
 def of(frame: pl.DataFrame, preprocessing: Preprocessing, task: Task) -> Rows:
@@ -56,7 +74,8 @@ def trusting(rows: Rows, trust: torch.Tensor) -> Rows:
 def join(first: Rows, second: Rows) -> Rows:
     """Put rows below each other; where only one side has a teacher, the other trusts nobody."""
     inputs = tuple(torch.cat(pair) for pair in zip(first.inputs, second.inputs, strict=True))
-    joined = Rows(inputs, torch.cat([first.labels, second.labels]))
+    fresh = len(first) if first.fresh is None else first.fresh
+    joined = Rows(inputs, torch.cat([first.labels, second.labels]), fresh=fresh)
     teacher = first.teacher if first.teacher is not None else second.teacher
     if teacher is None:
         return joined

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
@@ -14,13 +15,14 @@ from instar.core.tools import Artifacts
 from instar.data import snapshot
 from instar.data.split import sample
 from instar.models.predict import Floats
+from instar.stages.train.reading import Reading
 
 
-def kept(champion: ModelVersion, artifacts: Artifacts, rows: int, seed: int) -> pl.DataFrame:
+def kept(champion: ModelVersion, reading: Reading, rows: int) -> pl.DataFrame:
     """Read the champion's replay sample; draw one from its training rows if it has none."""
     if champion.replay is not None:
-        return snapshot.load(champion.replay, artifacts)
-    return sample(snapshot.load_all(champion.train, artifacts), rows, seed)
+        return reading.table(champion.replay)
+    return snapshot.draw(champion.train, reading.artifacts, reading.most(rows), reading.seed)
 
 
 def size(rows: int, policy: TrainPolicy) -> int:
@@ -34,7 +36,12 @@ def size(rows: int, policy: TrainPolicy) -> int:
 
 
 def refresh(
-    old: pl.DataFrame, old_rows: int, fresh: pl.DataFrame, wanted: int, seed: int
+    old: pl.DataFrame,
+    old_rows: int,
+    fresh_rows: int,
+    fresh: Callable[[int, int], pl.DataFrame],
+    wanted: int,
+    seed: int,
 ) -> pl.DataFrame:
     """Draw a uniform sample of old and fresh rows together, knowing only a sample of the old.
 
@@ -42,13 +49,14 @@ def refresh(
 
     Args:
         old: A uniform sample of `old_rows` rows.
+        fresh: Draws so many of the fresh rows with a seed.
         wanted: Rows of the new sample; fewer where the old sample is too small for its part.
     Source:
         Vitter 1985, "Random Sampling with a Reservoir"; merged as one batch.
     """
     random = np.random.default_rng(seed)
-    part = int(random.hypergeometric(old_rows, fresh.height, wanted)) if old_rows else 0
-    sides = [sample(old, part, seed), sample(fresh, wanted - part, seed + 1)]
+    part = int(random.hypergeometric(old_rows, fresh_rows, wanted)) if old_rows else 0
+    sides = [sample(old, part, seed), fresh(wanted - part, seed + 1)]
     return pl.concat(sides, how="diagonal_relaxed")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -17,15 +17,17 @@ from instar.core.records import Admission, ModelVersion, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data import snapshot
-from instar.data.split import sample
 from instar.models import build, grow, predict, weights
 from instar.models.strategies import Route
+from instar.stages.train import reading as reader
 from instar.stages.train import rows
 from instar.stages.train import sample as reservoir
 from instar.stages.train.loop import State
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods.part import Ground
+from instar.stages.train.reading import Reading
 from instar.stages.train.rows import Rows
+from instar.stages.train.stream import Stream
 
 _HELD = 5  # every fifth row of the replay sample is held back to choose on
 
@@ -34,7 +36,8 @@ _HELD = 5  # every fifth row of the replay sample is held back to choose on
 class Start:
     """Everything a training begins with. `replay` is the old sample as a table, for the next one.
 
-    `learn` are the rows gone through once an epoch.
+    `learn` are the rows gone through once an epoch; where they do not fit into memory it is a draw
+    of them, and `stream` reads them all. `reading` says how rows were read.
     """
 
     net: nn.Module
@@ -44,7 +47,13 @@ class Start:
     preprocessing: Preprocessing
     train: tuple[Snapshot, ...]
     replay: pl.DataFrame
-    fresh: pl.DataFrame
+    reading: Reading
+    stream: Stream | None = None
+
+    @property
+    def rows(self) -> int:
+        """Count the rows of an epoch."""
+        return self.stream.fresh if self.stream else len(self.learn)
 
 
 def lay(
@@ -57,8 +66,9 @@ def lay(
     policy: TrainPolicy,
     tools: Tools,
     seed: int | None = None,
+    place: torch.device,
 ) -> Start:
-    """Read what the training needs, and build its network.
+    """Read what the training needs, and build its network on the device `place`.
 
     New weights are drawn by `seed`; which rows are read, and for what, is the update's own seed's.
     Preprocessing is fitted anew if the features changed; else the champion's goes on.
@@ -70,13 +80,14 @@ def lay(
     split = _split(admission)
     train = (*champion.train, split.train)
     old = sum(part.rows for part in champion.train)
-    fresh = snapshot.load(split.train, tools.artifacts)
-    replay = reservoir.kept(champion, tools.artifacts, reservoir.size(old, policy), tools.seed)
+    everything = train if route.learn == "all" else (split.train,)
+    reading = reader.plan(everything, champion.preprocessing, request.task, route, policy, tools)
+    replay = reservoir.kept(champion, reading, reservoir.size(old, policy))
     apart = _apart(replay, tools.seed) if route.start == "champion" else []
     held = replay[apart]
-    learn = fresh
+    learn = reading.table(*everything)
     if route.learn == "all":
-        learn = _without(snapshot.load_all(train, tools.artifacts), held)
+        learn = reader.without(learn, held)
     schema, how = _preprocessing(request, champion, admission, learn)
     before = weights.read(tools.artifacts.read(champion.weights))
     seed = tools.seed if seed is None else seed
@@ -84,16 +95,21 @@ def lay(
     net = build_anew()
     if route.start == "champion":
         net, before = _going_on(net, before, request, champion, how, tools)
+    net = net.to(place)
     same = set(request.features) == set(champion.preprocessing.columns)
-    teach = functools.cache(lambda: _teacher(request, champion, how, tools) if same else None)
+    teach = functools.cache(
+        lambda: _teacher(request, champion, how, tools, place) if same else None
+    )
     learnt = rows.of(learn, how, request.task)
+    streams = reading.cap is not None and route.fit == "steps"
     kept = old_valid = None
     if apart:
         kept, old_valid = _old(champion, replay, apart, teach, tools)
-        wanted = round(fresh.height * route.recipe.epochs * route.recipe.replay_ratio)
-        everything = policy.memory == "all" and snapshot.there(champion.train, tools.artifacts)
-        if everything and wanted > len(kept):
-            kept = _drawn(champion, held, wanted, teach, tools)
+        wanted = round(split.train.rows * route.recipe.epochs * route.recipe.replay_ratio)
+        there = policy.memory == "all" and snapshot.there(champion.train, tools.artifacts)
+        if there and wanted > len(kept):
+            drawn = reading.drawn(champion.train, wanted, held)
+            kept = _taught(rows.of(drawn, champion.preprocessing, champion.task), teach())
     return Start(
         net=net,
         learn=learnt,
@@ -103,20 +119,21 @@ def lay(
             champion=before,
             anew=lambda: dict(build_anew().state_dict()),
             learn=learnt,
-            valid=rows.of(snapshot.load(split.valid, tools.artifacts), how, request.task),
+            valid=rows.of(reading.table(split.valid), how, request.task),
             replay=kept,
             old_valid=old_valid,
             teach=lambda part: _taught(part, teach()),
             loss=loss,
             seed=seed,
-            unlabelled=_unlabelled(split, how, tools),
+            unlabelled=_unlabelled(split, how, reading),
             pretrained=_elsewhere(request, tools),
         ),
         schema=schema,
         preprocessing=how,
         train=train,
         replay=replay,
-        fresh=fresh,
+        reading=reading,
+        stream=_stream(reading, everything, held, how, request, route) if streams else None,
     )
 
 
@@ -127,16 +144,30 @@ def _elsewhere(request: Request, tools: Tools) -> Callable[[], State] | None:
     return lambda: weights.read(tools.artifacts.read(given.weights))
 
 
+def _stream(
+    reading: Reading,
+    everything: Sequence[Snapshot],
+    held: pl.DataFrame,
+    how: Preprocessing,
+    request: Request,
+    route: Route,
+) -> Stream:
+    apart = held if route.learn == "all" else held.clear()
+    return reading.stream(everything, apart, how, request.task)
+
+
 def _split(admission: Admission) -> Split:
     if admission.split is None:
         raise NothingAdmitted
     return admission.split
 
 
-def _unlabelled(split: Split, how: Preprocessing, tools: Tools) -> tuple[torch.Tensor, ...] | None:
+def _unlabelled(
+    split: Split, how: Preprocessing, reading: Reading
+) -> tuple[torch.Tensor, ...] | None:
     if split.unlabelled is None:
         return None
-    return predict.tensors(prepare.inputs(snapshot.load(split.unlabelled, tools.artifacts), how))
+    return predict.tensors(prepare.inputs(reading.table(split.unlabelled), how))
 
 
 def _preprocessing(
@@ -178,7 +209,11 @@ def _going_on(
 
 
 def _teacher(
-    request: Request, champion: ModelVersion, how: Preprocessing, tools: Tools
+    request: Request,
+    champion: ModelVersion,
+    how: Preprocessing,
+    tools: Tools,
+    place: torch.device,
 ) -> nn.Module | None:
     """Make the champion's network again; None where the request's has another shape."""
     network = replace(request.network, ensemble=champion.network.ensemble)
@@ -187,7 +222,7 @@ def _teacher(
         weights.load(twin, tools.artifacts.read(champion.weights))
     except weights.WeightsMismatch:
         return None
-    return twin.eval()
+    return twin.eval().to(place)
 
 
 def _taught(part: Rows, teacher: nn.Module | None) -> Rows:
@@ -202,27 +237,6 @@ def _apart(replay: pl.DataFrame, seed: int) -> list[int]:
         return []
     order = torch.randperm(replay.height, generator=torch.Generator().manual_seed(seed))
     return order[: replay.height // _HELD].tolist()
-
-
-def _without(frame: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Leave out the rows that are held back: what is chosen on must not be learnt from."""
-    if held.is_empty():
-        return frame
-    same = held.cast({name: frame.schema[name] for name in held.columns})
-    return frame.join(same, on=held.columns, how="anti", nulls_equal=True, maintain_order="left")
-
-
-def _drawn(
-    champion: ModelVersion,
-    held: pl.DataFrame,
-    wanted: int,
-    teach: Callable[[], nn.Module | None],
-    tools: Tools,
-) -> Rows:
-    """Draw as many old rows as a training will replay: none of them need come twice."""
-    old = _without(snapshot.load_all(champion.train, tools.artifacts), held)
-    drawn = sample(old, wanted, tools.seed)
-    return _taught(rows.of(drawn, champion.preprocessing, champion.task), teach())
 
 
 def _old(

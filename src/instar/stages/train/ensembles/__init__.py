@@ -84,8 +84,10 @@ def unfit(given: Given, route: Route, policy: TrainPolicy, strategy: str) -> Fin
     return Finding(CODE, Verdict.FAIL, message, passes_if=remedy, enforced=False)
 
 
-def make(given: Given, route: Route, policy: TrainPolicy) -> Made:
+def make(given: Given, route: Route, policy: TrainPolicy) -> Made | Finding:
     """Train the members of `policy.ensemble`, and make one candidate of them.
+
+    Where the rows do not fit into memory no member can have rows of its own: a finding says so.
 
     Args:
         given: Its request asks for the network of one member.
@@ -96,6 +98,9 @@ def make(given: Given, route: Route, policy: TrainPolicy) -> Made:
     rule = policy.ensemble
     kind = ENSEMBLES[rule.kind]
     base = ready(given, route, policy)
+    if base.start.stream is not None:
+        message = f"no {rule.kind}: the rows are read from their files, and all members alike"
+        return Finding(CODE, Verdict.FAIL, message, passes_if="more memory", enforced=False)
     team = Team(base, rule, judge(base))
     for number in range(rule.members):
         team.ended.append(_member(kind, team, given, number))

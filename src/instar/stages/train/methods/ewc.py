@@ -6,6 +6,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 
 from instar.core.policy import TrainPolicy
+from instar.models.predict import place_of
 from instar.stages.train.loop import Anchor, State
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
@@ -30,10 +31,11 @@ def ewc(ground: Ground, policy: TrainPolicy) -> Part:
 
 def information(ground: Ground, replay: Rows) -> State:
     """Average the squared gradient of each row's loss, at the champion's weights."""
-    rows = replay.take(torch.arange(min(_ROWS, len(replay))))
-    net = ground.net.eval()
-    weights = {name: ground.champion[name] for name, _ in net.named_parameters()}
-    others = {name: t for name, t in ground.champion.items() if name not in weights}
+    net, place = ground.net.eval(), place_of(ground.net)
+    rows = replay.take(torch.arange(min(_ROWS, len(replay)))).to(place)
+    champion = {name: tensor.to(place) for name, tensor in ground.champion.items()}
+    weights = {name: champion[name] for name, _ in net.named_parameters()}
+    others = {name: t for name, t in champion.items() if name not in weights}
 
     def one(weights: State, label: torch.Tensor, *inputs: torch.Tensor) -> torch.Tensor:
         out = functional_call(net, {**weights, **others}, tuple(part[None] for part in inputs))

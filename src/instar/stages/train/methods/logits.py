@@ -25,6 +25,7 @@ def logits(ground: Ground, policy: TrainPolicy) -> Part:
             return out.new_zeros(())
         teacher = rows.teacher[places]
         apart = (out[:, : teacher.shape[1]] - teacher).square().flatten(1).mean(dim=1)
-        return weight * torch.dot(apart, (places >= fresh).to(apart.dtype)) / len(places)
+        old = places >= (fresh if rows.fresh is None else rows.fresh)
+        return weight * torch.dot(apart, old.to(apart.dtype)) / len(places)
 
     return Part(term=term if ground.replay is not None else None)

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import TrainPolicy
-from instar.stages.train.loop import State
+from instar.stages.train.loop import State, copied
 from instar.stages.train.methods.part import Ground, Part
 
 RANK = 8
@@ -22,8 +22,8 @@ class Beside(nn.Module):
     def __init__(self, weight: torch.Tensor, rank: int) -> None:
         super().__init__()
         out, width = weight.shape
-        self.down = nn.Parameter(torch.empty(rank, width))
-        self.up = nn.Parameter(torch.zeros(out, rank))
+        self.down = nn.Parameter(torch.empty(rank, width, device=weight.device))
+        self.up = nn.Parameter(torch.zeros(out, rank, device=weight.device))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
@@ -50,7 +50,7 @@ def low_rank(ground: Ground, policy: TrainPolicy) -> Part:
         trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
         for layer in [m for m in net.modules() if isinstance(m, nn.Linear)]:
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-        merged = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+        merged = copied(net)
         whole = sum(p.numel() for p in net.parameters())
         return merged, Finding(
             "low_rank",

@@ -23,6 +23,6 @@ def shrink(ground: Ground, policy: TrainPolicy) -> Part:
         with torch.no_grad():
             for name, weight in net.named_parameters():
                 if name in new:  # what another method has added begins as it was made
-                    weight.mul_(KEEP).add_(new[name], alpha=FRESH)
+                    weight.mul_(KEEP).add_(new[name].to(weight.device), alpha=FRESH)
 
     return Part(begin=begin)

@@ -8,7 +8,7 @@ from torch import nn
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import TrainPolicy
 from instar.models.statistics import half_way
-from instar.stages.train.loop import State
+from instar.stages.train.loop import State, copied
 from instar.stages.train.methods.part import Ground, Part
 
 
@@ -21,8 +21,7 @@ def statistics(ground: Ground, policy: TrainPolicy) -> Part:
         if ground.unlabelled is not None:
             seen = tuple(torch.cat(pair) for pair in zip(seen, ground.unlabelled, strict=True))
         layers = half_way(net, seen)
-        moved = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        return moved, Finding(
+        return copied(net), Finding(
             "statistics",
             Verdict.PASS,
             f"the statistics of {layers} normalisation layers moved half-way to those of "

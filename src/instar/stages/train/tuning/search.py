@@ -22,7 +22,8 @@ from instar.core.policy import TrainPolicy
 from instar.core.records import Epoch, Network, Trial, TrialState
 from instar.core.space import Range, Value
 from instar.models.strategies import Route
-from instar.stages.train.attempt import Attempt, Ended, Given, end, ready
+from instar.stages.train import memory
+from instar.stages.train.attempt import Attempt, Ended, Given, ready
 from instar.stages.train.tuning import BEST, Tuned, told
 from instar.stages.train.tuning.journal import Journal, Line, Running
 from instar.stages.train.tuning.judge import Judge, judge
@@ -82,11 +83,14 @@ class _Search:
         rows, sides = self.judge.rows, len(self.judge.sides)
         return told.found(trials, best, own, rows=rows, sides=sides, network=chosen)
 
-    def attempt(self, settings: Mapping[str, Value]) -> Attempt:
+    def asked(self, settings: Mapping[str, Value]) -> tuple[Given, Route, TrainPolicy]:
+        """Say what a trial with these settings is made of."""
         request = self.given.request
         asked = replace(request, network=network(request.network, settings))
-        given = replace(self.given, request=asked)
-        return ready(given, self.route, trained(self.policy, settings))
+        return replace(self.given, request=asked), self.route, trained(self.policy, settings)
+
+    def attempt(self, settings: Mapping[str, Value]) -> Attempt:
+        return ready(*self.asked(settings))
 
 
 def search(given: Given, route: Route, policy: TrainPolicy, strategy: str) -> Tuned:
@@ -168,10 +172,13 @@ class _Try:
         if running and running.number == self._number and running.params == trial.params:
             self._before = {int(step): value for step, value in running.reports.items()}
         try:
-            attempt = search.attempt(self._settings)
-            ended = end(attempt, lambda epoch: self._hear(trial, attempt, epoch))
+            attempt, ended = memory.carry(
+                *search.asked(self._settings), lambda epoch, of: self._hear(trial, of, epoch)
+            )
         except (InputError, PolicyError) as error:
             raise _Failed from error
+        if not ended.whole:
+            raise _Failed
         self._catch_up(trial, ended.run.epoch)
         self._epochs, self._passes = ended.run.epoch, ended.run.passes
         attempt.start.net.load_state_dict(ended.state)
@@ -198,7 +205,7 @@ class _Try:
         search, course = self._search, attempt.course
         value = search.judge.value(attempt.start.net)
         self._epochs = epoch.epoch
-        self._passes = round(epoch.epoch * len(attempt.start.learn) * (1 + course.replay_ratio))
+        self._passes = round(epoch.epoch * attempt.start.rows * (1 + course.replay_ratio))
         note = f"trial {self._number + 1} of {search.most}, epoch {epoch.epoch}, loss {value:.4f}"
         done = self._number + epoch.epoch / course.epochs
         search.given.tools.progress("train", done, search.most, note)
@@ -246,7 +253,8 @@ def _outcome(search: _Search, usually: Mapping[str, Value], strategy: str) -> Tu
     attempt = kept.attempt if kept else search.attempt(best.settings)
     ended = kept.ended if kept else search.journal.best(best.number)
     if ended is None:  # the disk has lost it: its settings and the seed give it again
-        ended = end(attempt, lambda epoch: None)
+        asked_again = search.asked(best.settings)
+        attempt, ended = memory.carry(*asked_again, lambda epoch, of: None)
     return Tuned(
         attempt=attempt,
         ended=ended,
