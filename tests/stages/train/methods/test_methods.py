@@ -9,11 +9,11 @@ from torch.nn import functional
 
 from instar.core.data import Task, TaskKind
 from instar.core.policy import TrainPolicy
+from instar.models.statistics import half_way
 from instar.stages.train import methods
 from instar.stages.train.methods import METHODS, ask
 from instar.stages.train.methods.ewc import information
 from instar.stages.train.methods.own import MethodMissing, MethodRaised, NotAMethod
-from instar.stages.train.methods.statistics import measured
 from instar.stages.train.rows import Rows
 from instar.testing.contracts.families import family_files, unknown_name
 
@@ -141,7 +141,7 @@ def test_statistics_move_half_way_and_weights_stay(ground):
     torch.testing.assert_close(state["0.running_var"], 0.5 + 0.5 * x.var(0), rtol=0.05, atol=0.1)
     torch.testing.assert_close(state["1.weight"], before["1.weight"])
     assert finding.measured == 1
-    assert measured(nn.Sequential(nn.Linear(2, 1)), (x,)) == 0
+    assert half_way(nn.Sequential(nn.Linear(2, 1)), (x,)) == 0
 
 
 def test_low_rank_begins_where_it_was_trains_little_and_is_merged(ground):
