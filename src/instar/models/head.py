@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+import copy
+from typing import Any
+
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -15,17 +17,16 @@ _ITERATIONS = 50
 
 
 def refit(
-    head: nn.Linear,
+    head: nn.Module,
     cached: torch.Tensor,
-    labels: NDArray[np.float32] | NDArray[np.int64],
+    labels: NDArray[Any],
     kind: TaskKind,
-) -> nn.Linear:
-    """Fit a copy of the head to features (n, width), held near where it was.
+) -> nn.Module:
+    """Fit a copy of the head to features (n, width, ...), held near where it was.
 
     Convex, so it needs no rate and no seed; in float64, so that the search does not stall.
     """
-    fitted = nn.Linear(head.in_features, head.out_features, head.bias is not None).double()
-    fitted.load_state_dict(head.state_dict())
+    fitted = copy.deepcopy(head).double()
     anchor = [p.detach().clone() for p in fitted.parameters()]
     lesson = lesson_of(kind)
     rows, truth = cached.double(), lesson.labels(labels)

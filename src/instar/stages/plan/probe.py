@@ -42,7 +42,7 @@ def probe(evidence: Evidence) -> Probe:
     """
     fresh, middle = evidence.fresh, len(evidence.fresh) // 2
     cached = surgery.features(evidence.net, fresh.inputs)  # (n, width)
-    head = cast(nn.Linear, evidence.net.get_submodule(surgery.head(evidence.net)))
+    head = evidence.net.get_submodule(surgery.head(evidence.net))
     fitted = refit(head, cached[:middle], fresh.labels[:middle], evidence.task.kind)
     before, after = (_answers(layer, cached[middle:]) for layer in (head, fitted))
     labels = fresh.labels[middle:]
@@ -62,12 +62,12 @@ def probe(evidence: Evidence) -> Probe:
     )
 
 
-def _answers(layer: nn.Linear, cached: torch.Tensor) -> Floats:
+def _answers(layer: nn.Module, cached: torch.Tensor) -> Floats:
     with torch.no_grad():
         return cast(Floats, layer(cached).numpy())
 
 
-def _forgetting(evidence: Evidence, head: nn.Linear, fitted: nn.Linear, old: Seen) -> float:
+def _forgetting(evidence: Evidence, head: nn.Module, fitted: nn.Module, old: Seen) -> float:
     cached = surgery.features(evidence.net, old.inputs)
     before, after = (
         evidence.metric(evidence.scores(_answers(layer, cached)), old.labels)

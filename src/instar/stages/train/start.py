@@ -135,7 +135,11 @@ def _preprocessing(
 def _network(request: Request, how: Preprocessing, tools: Tools) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(tools.seed)  # new weights are drawn while the network is built
-        return build.build(request.network, how.inputs(request.task.outputs), tools.project)
+        return build.build(
+            request.network,
+            how.inputs(request.task.outputs, dense=request.task.dense),
+            tools.project,
+        )
 
 
 def _going_on(
@@ -151,7 +155,7 @@ def _going_on(
     if not added:
         weights.load(net, before)
         return net, before
-    small = build.build(request.network, how.inputs(known), tools.project)
+    small = build.build(request.network, how.inputs(known, dense=request.task.dense), tools.project)
     weights.load(small, before)
     grown = grow.replace_head(small, [*range(known), *[None] * added])
     weights.load(net, {name: t.detach() for name, t in grown.state_dict().items()})
@@ -162,7 +166,9 @@ def _teacher(
     request: Request, champion: ModelVersion, how: Preprocessing, tools: Tools
 ) -> nn.Module | None:
     """Make the champion's network again; None where the request's has another shape."""
-    twin = build.build(request.network, how.inputs(champion.task.outputs), tools.project)
+    twin = build.build(
+        request.network, how.inputs(champion.task.outputs, dense=champion.task.dense), tools.project
+    )
     try:
         weights.load(twin, tools.artifacts.read(champion.weights))
     except weights.WeightsMismatch:
