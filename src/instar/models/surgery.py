@@ -54,8 +54,9 @@ def head(module: nn.Module) -> str:
     linear: list[str] = [n for n, layer in module.named_modules() if isinstance(layer, nn.Linear)]
     if linear:
         return linear[-1]
-    name, last = list(module.named_modules())[-1]
-    if not isinstance(last, _CONVOLUTIONS):
+    parts = dict(module.named_modules())
+    name: str = next(reversed(parts))
+    if not isinstance(parts[name], _CONVOLUTIONS):
         raise NoHead(blocks(module))
     return name
 
