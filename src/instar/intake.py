@@ -31,6 +31,7 @@ from instar.core.tools import Tools
 from instar.data import preprocessing as prepare
 from instar.data.read import read_frame
 from instar.data.schema import complete_task, conform, infer_schema
+from instar.data.schema.infer import FILE_NAME
 from instar.data.schema.tasks import labelled, target_of
 from instar.data.snapshot import take
 from instar.data.split import sample
@@ -124,7 +125,9 @@ def features_of(project: Project, schema: Schema) -> tuple[str, ...]:
     if settings.features:
         return settings.features
     known = schema.of(Role.FEATURE) + schema.of(Role.IGNORED)
-    names = tuple(c.name for c in schema.columns if c in known and c.name not in settings.ignore)
+    beside = (FILE_NAME,) if schema.of(Role.FEATURE, Kind.IMAGE) else ()  # never a feature
+    ignored = {*settings.ignore, *beside}
+    names = tuple(c.name for c in schema.columns if c in known and c.name not in ignored)
     if not names:
         raise NoFeatures
     return names
@@ -255,7 +258,7 @@ def adopt(
         else prepare.fit(learnt, schema, settings)
     )
     network = network_of(project, tools.project)
-    module = build(network, prepared.inputs(task.outputs), tools.project)
+    module = build(network, prepared.inputs(task.outputs, dense=task.dense), tools.project)
     load(module, data)
     sealed = seal(
         module,

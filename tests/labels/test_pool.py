@@ -23,4 +23,5 @@ NUMBER = Task(TaskKind.REGRESSION, "load")
 def test_row_is_unlabelled_where_no_known_class_stands(
     labels: pl.Series, task: Task, bare: list[bool]
 ) -> None:
-    assert _bare(labels, task).to_list() == bare
+    frame = pl.DataFrame({task.target: labels})
+    assert _bare(frame, task).to_list() == bare

@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from instar.core.data import TaskKind
 from instar.models import surgery
+from instar.models.head import refit
+from instar.models.tasks import lesson_of
 
 
 def net():
@@ -45,3 +48,32 @@ class Rescaled(nn.Module):
 def test_features_refuse_a_network_that_goes_on_behind_the_head():
     with pytest.raises(surgery.NoHead):
         surgery.features(Rescaled(), (torch.randn(5, 3),))
+
+
+def painter():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+
+
+def test_head_of_a_network_for_pixels_is_its_last_convolution():
+    net, images = painter(), torch.randn(5, 1, 6, 7)
+    assert surgery.head(net) == "2"
+    found = surgery.features(net, (images,), batch=2)
+    assert found.shape == (5, 4, 6, 7)
+    torch.testing.assert_close(net[2](found), net(images))
+
+
+def test_features_of_a_network_that_draws_its_pixels_up_behind_the_head_are_refused():
+    net = nn.Sequential(*painter(), nn.Upsample(scale_factor=2))
+    with pytest.raises(surgery.NoHead):
+        surgery.features(net, (torch.randn(5, 1, 6, 7),))
+
+
+def test_head_for_pixels_is_refitted():
+    images = torch.randn(40, 1, 6, 7)
+    masks = (images[:, 0] > 0.5).to(torch.uint8).numpy()
+    net, lesson = painter(), lesson_of(TaskKind.SEGMENTATION)
+    cached = surgery.features(net, (images,))
+    fitted = refit(net[2], cached, masks, TaskKind.SEGMENTATION)
+    before, now = (lesson.loss(head(cached), lesson.labels(masks)) for head in (net[2], fitted))
+    assert now < 0.7 * before

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_diabetes, load_digits
-from torch.nn import functional
 
 from instar.core.data import Snapshot, Split, Task, TaskKind
 from instar.core.finding import Verdict
@@ -20,6 +21,7 @@ from instar.data import preprocessing, snapshot
 from instar.data.schema import infer_schema
 from instar.data.split import split
 from instar.models import build, weights
+from instar.models.tasks import lesson_of
 from instar.testing.tools import fake_tools
 
 torch.set_num_threads(1)
@@ -63,15 +65,10 @@ def diabetes(rows: slice) -> pl.DataFrame:
 
 def train_champion(net: torch.nn.Module, inputs, labels, task: Task, steps: int) -> None:
     optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
-    truth = torch.tensor(labels)
+    lesson = lesson_of(task)
+    truth = lesson.labels(labels)
     for _ in range(steps):
-        out = net(*inputs)
-        if task.kind is TaskKind.MULTICLASS:
-            loss = functional.cross_entropy(out, truth)
-        elif task.kind is TaskKind.BINARY:
-            loss = functional.binary_cross_entropy_with_logits(out[:, 0], truth.float())
-        else:
-            loss = functional.mse_loss(out[:, 0], truth)
+        loss = lesson.loss(net(*inputs), truth)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -93,7 +90,7 @@ def lay_out(
     schema = infer_schema(old, task, settings)
     how = preprocessing.fit(old, schema, settings)
     torch.manual_seed(7)
-    net = build.build(network, how.inputs(task.outputs), tools.project)
+    net = build.build(network, how.inputs(task.outputs, dense=task.dense), tools.project)
     held = old.height // 5
     held_out, learnt = old.head(held), old.tail(-held)
     inputs = tuple(torch.tensor(part) for part in preprocessing.inputs(learnt, how))
@@ -156,6 +153,57 @@ def digits_line(tmp_path):
 @pytest.fixture
 def diabetes_line(tmp_path):
     return lay_out(tmp_path, diabetes(slice(0, 250)), diabetes(slice(250, 442)), VALUE, steps=60)
+
+
+MARKS = Task(TaskKind.MULTILABEL, classes=("even", "large"), targets=("even", "large"))
+STROKES = Task(TaskKind.SEGMENTATION, "mask", ("paper", "pale", "dark"))
+PAINTER = """
+from torch import nn
+def build(inputs):
+    return nn.Sequential(
+        nn.Conv2d(inputs.image[0], 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, inputs.outputs, 1),
+    )
+"""
+
+
+def marks(rows: slice) -> pl.DataFrame:
+    """Say two things of each digit; every seventh time the second one is not known."""
+    frame, digit = digits(rows).drop("digit"), load_digits().target[rows]
+    known = np.arange(len(digit)) % 7 > 0
+    large = [float(value > 4) if there else None for value, there in zip(digit, known, strict=True)]
+    return frame.with_columns(
+        pl.Series("even", (digit % 2 == 0).astype(float)), pl.Series("large", large)
+    )
+
+
+def strokes(rows: slice, ink: float) -> pl.DataFrame:
+    """Lay a mask beside each digit: paper, pale and dark strokes; what is hardly ink is void."""
+
+    def png(pixels: np.ndarray) -> bytes:
+        file = BytesIO()
+        Image.fromarray(pixels.astype(np.uint8)).save(file, format="PNG")
+        return file.getvalue()
+
+    images = load_digits().images[rows]
+    masks = np.where((images > 1) & (images < 4), 255, np.digitize(images, [4, 11]))
+    return pl.DataFrame(
+        {"image": [png(i * 15 * ink) for i in images], "mask": [png(m) for m in masks]}
+    )
+
+
+@pytest.fixture
+def marks_line(tmp_path):
+    return lay_out(tmp_path, marks(slice(0, 700)), marks(slice(700, 1200)), MARKS, steps=60)
+
+
+@pytest.fixture
+def strokes_line(tmp_path):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "nets.py").write_text(PAINTER)
+    old, fresh = strokes(slice(0, 200), 1.0), strokes(slice(200, 400), 0.7)
+    network = Network(build="nets:build")
+    return lay_out(tmp_path, old, fresh, STROKES, network=network, steps=60)
 
 
 def planned(strategy: str) -> Plan:

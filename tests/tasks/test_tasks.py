@@ -30,6 +30,7 @@ TASKS = {
     TaskKind.MULTILABEL: Task(
         TaskKind.MULTILABEL, classes=("a", "b", "c"), targets=("a", "b", "c")
     ),
+    TaskKind.SEGMENTATION: Task(TaskKind.SEGMENTATION, "mask", ("sky", "sea", "land")),
 }
 LABELS: dict[TaskKind, Any] = {
     TaskKind.BINARY: np.array([0, 1, 1, 0, 1]),
@@ -39,13 +40,14 @@ LABELS: dict[TaskKind, Any] = {
         [[0, 1, 1], [1, np.nan, 0], [0, 1, 0], [1, 1, 1], [np.nan, np.nan, 0]], np.float32
     ),
 }
+LABELS[TaskKind.SEGMENTATION] = RNG.choice([0, 0, 1, 2, 255], (5, 4, 3)).astype(np.uint8)
 ALL = pytest.mark.parametrize("kind", list(TaskKind))
 
 
 def logits_of(kind: TaskKind) -> Any:
     """Draw logits for rows with the labels above."""
-    labels = lesson_of(kind).labels(LABELS[kind])
-    shape = (len(labels), TASKS[kind].outputs, *labels.shape[2 if labels.dim() == 4 else 9 :])
+    labels, task = LABELS[kind], TASKS[kind]
+    shape = (len(labels), task.outputs, *(labels.shape[1:] if task.dense else ()))
     return RNG.normal(size=shape).astype(np.float32)
 
 
@@ -193,3 +195,36 @@ def test_unknown_labels_move_no_weight() -> None:
         loss(logits, labels).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         assert logits.grad is not None
         assert ((logits.grad == 0) == labels.isnan()).all()
+
+
+MASKS = TASKS[TaskKind.SEGMENTATION]
+
+
+def test_pixels_without_a_label_move_no_weight() -> None:
+    lesson = lesson_of(TaskKind.SEGMENTATION)
+    labels = lesson.labels(LABELS[TaskKind.SEGMENTATION])
+    logits = torch.randn(5, 3, 4, 3, requires_grad=True)
+    for loss in (lesson.loss, LOSSES["cross_entropy"], LOSSES["dice"]):
+        logits.grad = None
+        loss(logits, labels).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        assert logits.grad is not None
+        assert ((logits.grad == 0).all(dim=1) == (labels == 255)).all()
+
+
+def test_images_are_grouped_by_their_rarest_class() -> None:
+    labels = torch.zeros(6, 2, 2, dtype=torch.uint8)
+    labels[:3, 0, 0], labels[0, 1, 1], labels[5] = 1, 2, 255
+    assert lesson_of(TaskKind.SEGMENTATION).groups(labels)[:5].tolist() == [2, 1, 1, 0, 0]
+
+
+def test_masks_are_told_by_how_much_of_the_image_is_what() -> None:
+    form = form_of(MASKS)
+    assert form.told(np.array([[0, 0], [2, 255]]), MASKS) == "67% sky, 33% land"
+    scores = np.zeros((1, 3, 2, 2), np.float32)
+    scores[0, 1, 0], scores[0, 2, 1] = 1, 1
+    assert form.tensor("mask", scores, MASKS).tolist() == [[[1, 1], [2, 2]]]
+    assert form.plain(scores, MASKS) == [
+        {"mask": [[1, 1], [2, 2]], "shares": {"sky": 0.0, "sea": 0.5, "land": 0.5}}
+    ]
+    with pytest.raises(InputError, match="next update"):
+        form.truth("sky", MASKS)

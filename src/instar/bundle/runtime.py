@@ -17,6 +17,9 @@ from instar.core.tools import Artifacts
 CHUNK = 4096  # rows a run: bounds memory, and is past the point where larger ones are faster
 
 
+CELLS = 1 << 24  # scores a run, where each pixel is answered: 64 MB
+
+
 class ServedBundle:
     """Answer raw columns with scores, from a sealed bundle that was verified on opening."""
 
@@ -29,6 +32,7 @@ class ServedBundle:
         self.inputs = describe(contents.preprocessing)
         self._reader = Reader(contents.preprocessing)
         self._session = session.start(graph, threads)
+        self._chunk = _chunk(contents)
 
     @classmethod
     def open(
@@ -62,17 +66,18 @@ class ServedBundle:
                 that the model does not read are ignored.
         Returns:
             Scores, shape (n, k): probabilities in the order of the task's classes, or for a
-            regression the one value.
+            regression the one value; of pixels, shape (n, k, h, w).
         Raises:
             InputError: the columns do not fit.
             PredictionFailed: the graph failed on them.
         """
         feed = self._reader(columns)
         rows = len(next(iter(feed.values())))
-        if rows <= CHUNK:
+        size = self._chunk
+        if rows <= size:
             return self._run(feed)
-        starts = range(0, rows, CHUNK)
-        parts = [self._run({k: v[at : at + CHUNK] for k, v in feed.items()}) for at in starts]
+        starts = range(0, rows, size)
+        parts = [self._run({k: v[at : at + size] for k, v in feed.items()}) for at in starts]
         return np.concatenate(parts)
 
     def warm(self, n: int = 3) -> None:
@@ -88,3 +93,11 @@ class ServedBundle:
             return cast("NDArray[np.float32]", self._session.run(["scores"], feed)[0])
         except session.Failures as error:
             raise PredictionFailed(self.version) from error
+
+
+def _chunk(contents: files.Contents) -> int:
+    """Say how many rows are answered in one run."""
+    image = contents.preprocessing.image
+    if not (contents.task.dense and image):
+        return CHUNK
+    return max(1, min(CHUNK, CELLS // (image.height * image.width * len(contents.outputs))))

@@ -88,6 +88,10 @@ class Snapshot:
     until: str | None = None
 
 
+VOID = 255
+"""The value of a mask's pixel that has no label."""
+
+
 class TaskKind(enum.Enum):
     """What kind of answer is wanted. What follows from it stands in three families.
 
@@ -99,6 +103,7 @@ class TaskKind(enum.Enum):
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
     MULTILABEL = "multilabel"
+    SEGMENTATION = "segmentation"
 
     @property
     def judged(self) -> bool:
@@ -113,7 +118,8 @@ class Task:
     A binary network has one output, the logit of `classes[1]`; a multiclass network has one
     logit a class; a regression network has one output in the target's unit. A multilabel network
     has one logit for each of `targets`, columns of 0 and 1, which are its classes too; a label is
-    given from its probability in `thresholds` on, or from 0.5.
+    given from its probability in `thresholds` on, or from 0.5. A segmentation network has one
+    logit a class and pixel; a mask's pixels are the places of their classes, or `VOID`.
     """
 
     kind: TaskKind
@@ -128,6 +134,11 @@ class Task:
     def outputs(self) -> int:
         one = self.kind in (TaskKind.BINARY, TaskKind.REGRESSION)
         return 1 if one else len(self.classes)
+
+    @property
+    def dense(self) -> bool:
+        """Tell whether each pixel of an image is answered."""
+        return self.kind is TaskKind.SEGMENTATION
 
     @property
     def exclusive(self) -> bool:
@@ -152,13 +163,20 @@ class InputSpec:
     The network is called with the parts that exist, in this order: `numbers` float32
     (n, numbers), `categories` int64 (n, len(categories)), `image` float32 (n, channels,
     height, width). `categories` holds the number of codes per column; code 0 means a missing or
-    unknown value. It returns logits, float32 (n, outputs).
+    unknown value. It returns logits, float32 (n, outputs); with `dense` one a pixel,
+    (n, outputs, height, width) with those of the image.
     """
 
     numbers: int = 0
     categories: tuple[int, ...] = ()
     image: tuple[int, int, int] | None = None
     outputs: int = 1
+    dense: bool = False
+
+    @property
+    def answer(self) -> tuple[int, ...]:
+        """Give the shape of one row's logits."""
+        return (self.outputs, *self.image[1:]) if self.dense and self.image else (self.outputs,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +232,8 @@ class Preprocessing:
         names = [c.name for c in self.numbers] + [c.name for c in self.categories]
         return (*names, *image)
 
-    def inputs(self, outputs: int) -> InputSpec:
-        """Derive what the network receives."""
+    def inputs(self, outputs: int, *, dense: bool = False) -> InputSpec:
+        """Derive what the network receives, and what it is to answer."""
         codes = tuple(len(column.values) + 1 for column in self.categories)
         spread = sum(codes) - len(codes) if self.onehot else 0
         image = self.image
@@ -224,6 +242,7 @@ class Preprocessing:
             categories=() if self.onehot else codes,
             image=(image.channels, image.height, image.width) if image else None,
             outputs=outputs,
+            dense=dense,
         )
 
 

@@ -146,10 +146,15 @@ def _bare(frame: pl.DataFrame, task: Task) -> pl.Series:
 
 def _features(frame: pl.DataFrame, champion: ModelVersion, tools: Tools) -> Floats:
     how = champion.preprocessing
-    net = build(champion.network, how.inputs(champion.task.outputs), tools.project)
+    net = build(
+        champion.network,
+        how.inputs(champion.task.outputs, dense=champion.task.dense),
+        tools.project,
+    )
     weights.load(net, tools.artifacts.read(champion.weights))
     try:
         found = surgery.features(net, tensors(prepare.inputs(frame, how)))
     except surgery.NoHead as error:
         raise NoPlace(error.got) from error
-    return np.asarray(found.numpy())
+    whole = found.flatten(2).mean(dim=2) if found.dim() == 4 else found  # of pixels, the mean
+    return np.asarray(whole.numpy())

@@ -17,6 +17,8 @@ from instar.models.ensemble import Ensemble
 from instar.models.families import NETWORKS
 from instar.models.project import FunctionMissing, FunctionRaised, lent
 
+_LINEAR = "Linear layer of `inputs.outputs` units"
+
 
 class NetworkMissing(FunctionMissing):
     """Refuse a network that is named nowhere, or whose file or function does not exist."""
@@ -47,11 +49,12 @@ class WrongOutput(InputError):
 
     code = "input.network_output"
 
-    def __init__(self, name: str, outputs: int, got: str) -> None:
+    def __init__(self, name: str, inputs: InputSpec, got: str) -> None:
+        last = "Conv2d layer of `inputs.outputs` channels" if inputs.dense else _LINEAR
         super().__init__(
-            f"{name} to answer two rows with float logits of shape (2, {outputs})",
+            f"{name} to answer two rows with float logits of shape {(2, *inputs.answer)}",
             got,
-            "end the network with a Linear layer of `inputs.outputs` units and no softmax",
+            f"end the network with a {last} and no softmax",
         )
 
 
@@ -150,7 +153,7 @@ def _try(module: nn.Module, name: str, file: str, inputs: InputSpec) -> None:
     except Exception as error:
         raise NetworkRaised(name, "answer two rows", error, file) from error
     if not isinstance(out, torch.Tensor):
-        raise WrongOutput(name, inputs.outputs, type(out).__name__)
-    if out.shape != (2, inputs.outputs) or not out.is_floating_point():
-        raise WrongOutput(name, inputs.outputs, f"{tuple(out.shape)} of {out.dtype}")
+        raise WrongOutput(name, inputs, type(out).__name__)
+    if out.shape != (2, *inputs.answer) or not out.is_floating_point():
+        raise WrongOutput(name, inputs, f"{tuple(out.shape)} of {out.dtype}")
     module.train(training)

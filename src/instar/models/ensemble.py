@@ -17,6 +17,7 @@ from instar.core import records
 from instar.core.data import TaskKind
 from instar.core.family import Family
 
+_ONE_CLASS = (TaskKind.MULTICLASS, TaskKind.SEGMENTATION)  # of a row, or of a pixel
 _HALF = 0.5  # a vote that each class has before anybody votes
 
 
@@ -76,7 +77,7 @@ class Mean(nn.Module):
     def forward(self, answers: torch.Tensor) -> torch.Tensor:
         if self.task is TaskKind.REGRESSION:
             return answers.mean(dim=0)
-        if self.task is TaskKind.MULTICLASS:  # the mean, as a logarithm, up to a constant
+        if self.task in _ONE_CLASS:  # the mean, as a logarithm, up to a constant
             return functional.log_softmax(answers, dim=2).logsumexp(dim=0)
         yes, no = functional.logsigmoid(answers), functional.logsigmoid(-answers)
         return yes.logsumexp(dim=0) - no.logsumexp(dim=0)
@@ -113,7 +114,7 @@ class Vote(nn.Module):
         return votes
 
     def _counted(self, answers: torch.Tensor) -> torch.Tensor:
-        if self.task is TaskKind.MULTICLASS:
+        if self.task in _ONE_CLASS:
             first = answers.argmax(dim=2, keepdim=True)
             votes = torch.zeros_like(answers).scatter(2, first, 1.0).sum(dim=0)
             return (votes + _HALF).log()

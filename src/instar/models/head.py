@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -17,31 +17,27 @@ _PULL = 1e-3  # of the L2 penalty on the distance to the head as it was
 _ITERATIONS = 50
 
 
-def refit(head: nn.Linear, cached: torch.Tensor, labels: NDArray[Any], kind: TaskKind) -> nn.Linear:
-    """Fit a copy of the head to features (n, width), held near where it was.
+def refit(head: nn.Module, cached: torch.Tensor, labels: NDArray[Any], kind: TaskKind) -> nn.Module:
+    """Fit a copy of the head to features (n, width, ...), held near where it was.
 
-    Convex, so it needs no rate and no seed; by L-BFGS, in float64, so that it does not stall.
-    Only the loss is differentiated by autograd, the layer by hand, which takes a third of the time.
+    Convex, so it needs no rate and no seed; by L-BFGS, in float64, so that it does not stall. It
+    is small, so that any device will do.
     """
-    lesson, rows = lesson_of(kind), cached.cpu().double()  # it is small: any device will do
-    truth = lesson.labels(labels)
-    shape = head.weight.shape
-    before = torch.cat([p.detach().double().flatten() for p in head.parameters()])
+    lesson, fitted = lesson_of(kind), copy.deepcopy(head).cpu().double()
+    rows, truth = cached.cpu().double(), lesson.labels(labels)
+    before = nn.utils.parameters_to_vector(fitted.parameters()).detach()
 
-    def at(place: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        weights = torch.from_numpy(place)
-        matrix, bias = weights[: shape.numel()].view(shape), weights[shape.numel() :]
-        out = rows @ matrix.T
-        out = (out + bias if len(bias) else out).requires_grad_()  # (n, k)
-        loss = lesson.loss(out, truth)
-        (slope,) = torch.autograd.grad(loss, out)
-        steps = [(slope.T @ rows).flatten(), *([slope.sum(0)] if len(bias) else [])]
+    def at(place: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        weights = torch.tensor(place)
+        nn.utils.vector_to_parameters(weights, fitted.parameters())
+        with torch.enable_grad():
+            loss = lesson.loss(fitted(rows), truth)
+            slopes = torch.autograd.grad(loss, list(fitted.parameters()))
         apart = weights - before
-        value = loss.item() + _PULL * float(apart @ apart)
-        return value, (torch.cat(steps) + 2 * _PULL * apart).numpy()
+        slope = torch.cat([part.flatten() for part in slopes]) + 2 * _PULL * apart
+        return loss.item() + _PULL * float(apart @ apart), slope.numpy()
 
     limit = {"maxiter": _ITERATIONS}
     found = minimize(at, before.numpy(), jac=True, method="L-BFGS-B", options=limit).x
-    fitted = nn.Linear(head.in_features, head.out_features, head.bias is not None)
-    nn.utils.vector_to_parameters(torch.from_numpy(found).float(), fitted.parameters())
-    return fitted
+    nn.utils.vector_to_parameters(torch.from_numpy(found), fitted.parameters())
+    return fitted.float()

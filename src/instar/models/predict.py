@@ -15,6 +15,7 @@ from instar.core.data import Task
 from instar.tasks import form_of
 
 Floats: TypeAlias = NDArray[np.float32]
+_VALUES = 1 << 24  # of the inputs of one batch
 Inputs: TypeAlias = Sequence[NDArray[Any]]
 
 
@@ -38,6 +39,7 @@ def logits(module: nn.Module, inputs: Inputs | Sequence[torch.Tensor], batch: in
         Logits, float32, shape (n, outputs).
     """
     parts = [x if isinstance(x, torch.Tensor) else tensors([x])[0] for x in inputs]
+    batch = at_once(parts, batch)
     training, place = module.training, place_of(module)
     module.eval()
     with torch.inference_mode():
@@ -46,6 +48,17 @@ def logits(module: nn.Module, inputs: Inputs | Sequence[torch.Tensor], batch: in
         out = torch.cat([module(*some) for some in asked])
     module.train(training)
     return cast(Floats, out.float().cpu().numpy())
+
+
+def at_once(parts: Sequence[torch.Tensor], most: int) -> int:
+    """Say how many rows to ask for at once: fewer where images are large.
+
+    Example:
+        >>> at_once([torch.zeros(1, 3, 512, 512)], 4096)
+        21
+    """
+    largest = max((part[0].numel() for part in parts if len(part)), default=1)
+    return max(1, min(most, _VALUES // max(1, largest)))
 
 
 def probabilities(logits: Floats, task: Task) -> Floats:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
 
 import torch
 from torch import nn
 
 from instar.core.errors import InputError
+from instar.models import predict
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class NoHead(InputError):
-    """Refuse surgery on a network whose last layer is not a Linear one."""
+    """Refuse surgery on a network that ends neither in a Linear nor in a convolutional layer."""
 
     code = "input.no_head"
 
@@ -52,10 +54,11 @@ def stacks(module: nn.Module) -> list[tuple[str, ...]]:
 def head(module: nn.Module) -> str:
     """Name the last Linear layer, the one that makes the logits.
 
-    A module may say which layer it is by an attribute `head_layer`; empty: there is none.
+    A module may say which layer it is by an attribute `head_layer`; empty: there is none. Without
+    any Linear layer, it is the last part, where that is a convolution, which makes pixels' logits.
 
     Raises:
-        NoHead: there is none.
+        NoHead: there is neither.
     Example:
         >>> head(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
         '2'
@@ -65,9 +68,13 @@ def head(module: nn.Module) -> str:
             raise NoHead(blocks(module))
         return str(named)
     linear: list[str] = [n for n, layer in module.named_modules() if isinstance(layer, nn.Linear)]
-    if not linear:
+    if linear:
+        return linear[-1]
+    parts = dict(module.named_modules())
+    name: str = next(reversed(parts))
+    if not isinstance(parts[name], _CONVOLUTIONS):
         raise NoHead(blocks(module))
-    return linear[-1]
+    return name
 
 
 def top(module: nn.Module, count: int) -> tuple[str, ...]:
@@ -89,14 +96,16 @@ def owner(parameter: str) -> str:
 def features(module: nn.Module, inputs: Sequence[torch.Tensor], batch: int = 4096) -> torch.Tensor:
     """Compute what the head receives, in evaluation mode: float32, shape (n, width).
 
+    Of a convolution that makes the logits of pixels, it is (n, channels, height, width).
+
     Raises:
         NoHead: the head's output is not the network's answer, row for row.
     """
     name = head(module)
-    layer = cast(nn.Linear, module.get_submodule(name))
+    layer, batch = module.get_submodule(name), predict.at_once(inputs, batch)
     caught: list[torch.Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
-    training, place = module.training, layer.weight.device
+    training, place = module.training, predict.place_of(module)
     module.eval()
     try:
         with torch.no_grad():
@@ -107,12 +116,12 @@ def features(module: nn.Module, inputs: Sequence[torch.Tensor], batch: int = 409
         hook.remove()
         module.train(training)
     found, out = torch.cat(caught), torch.cat(answers)
-    if found.dim() != 2 or len(found) != len(out) or not _answers(layer, found, out):
+    if found.dim() not in (2, 4) or len(found) != len(out) or not _answers(layer, found, out):
         raise NoHead(blocks(module))
     return found
 
 
-def _answers(layer: nn.Linear, found: torch.Tensor, out: torch.Tensor) -> bool:
+def _answers(layer: nn.Module, found: torch.Tensor, out: torch.Tensor) -> bool:
     with torch.no_grad():
         made = layer(found)
     return made.shape == out.shape and torch.allclose(made, out, rtol=1e-4, atol=1e-5)

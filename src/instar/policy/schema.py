@@ -25,7 +25,7 @@ def _needed(doc: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaskSettings:
-    kind: Literal["binary", "multiclass", "regression", "multilabel"] = _needed(
+    kind: Literal["binary", "multiclass", "regression", "multilabel", "segmentation"] = _needed(
         "what kind of answer"
     )
     target: str = setting("", "column with the answer; needed but for multilabel")

@@ -12,6 +12,7 @@ from instar.tasks.form import Form, WrongLabel
 from instar.tasks.multiclass import Multiclass
 from instar.tasks.multilabel import Multilabel
 from instar.tasks.regression import Regression
+from instar.tasks.segmentation import Segmentation
 
 FORMS: Family[Form] = Family(
     "form of a task",
@@ -20,6 +21,7 @@ FORMS: Family[Form] = Family(
         "multiclass": Multiclass(),
         "regression": Regression(),
         "multilabel": Multilabel(),
+        "segmentation": Segmentation(),
     },
 )
 

@@ -37,6 +37,7 @@ class Form:
     `metric` decides where a policy names none; `agreement` is what two runtimes must agree by.
     `losses` fit, the first is the task's own. `live` are watched in production, `qualities`
     compare versions in a release, the first is the task's own. `meaning` is for the model card.
+    `least` is the limit on the metric where a policy names none.
     """
 
     metric: ClassVar[str]
@@ -46,6 +47,7 @@ class Form:
     qualities: ClassVar[tuple[str, ...]] = ("brier", "accuracy")
     meaning: ClassVar[str]
     cell: ClassVar[str] = "rows"
+    least: ClassVar[float | None] = None
 
     def scores(self, logits: Floats) -> Floats:
         """Turn logits (n, outputs, ...) into scores (n, k, ...), both of one dtype."""

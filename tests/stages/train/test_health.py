@@ -145,6 +145,14 @@ TASKS = {
         torch.tensor([0, 1, 2, 1, 1]),
     ),
     TaskKind.REGRESSION: (Task(TaskKind.REGRESSION, "y"), torch.tensor([[0.0], [1.0], [7.0]])),
+    TaskKind.MULTILABEL: (
+        Task(TaskKind.MULTILABEL, classes=("a", "b"), targets=("a", "b")),
+        torch.tensor([[0.0, 1.0], [torch.nan, 1.0], [1.0, 0.0], [0.0, torch.nan]]),
+    ),
+    TaskKind.SEGMENTATION: (
+        Task(TaskKind.SEGMENTATION, "y", ("a", "b", "c")),
+        torch.tensor([[[0, 1, 1], [2, 255, 1]], [[0, 0, 1], [1, 1, 255]]], dtype=torch.uint8),
+    ),
 }
 
 
@@ -155,7 +163,11 @@ def test_constant_loss_is_the_least_of_any_constant_answer(kind, name):
     task, labels = TASKS[kind]
 
     def of(answer):
-        out = torch.tensor(answer, dtype=torch.float32).expand(len(labels), -1)
+        out = torch.tensor(answer, dtype=torch.float32)
+        if task.dense:
+            out = out[:, None, None].expand(len(labels), -1, 2, 3)
+        else:
+            out = out.expand(len(labels), -1)
         return LOSSES[name](out, labels).item()
 
     least = min(

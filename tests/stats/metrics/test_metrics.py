@@ -44,11 +44,19 @@ def multilabel(n=400, k=4):
     return scores, labels
 
 
+def masks(n=60, k=3):
+    labels = RNG.choice([*range(k), 255], (n, 6, 5), p=[0.6, 0.2, 0.1, 0.1]).astype(np.uint8)
+    scores = RNG.random((n, k, 6, 5))
+    scores += 0.6 * (labels[:, None] == np.arange(k)[:, None, None])
+    return scores / scores.sum(axis=1, keepdims=True), labels
+
+
 DATA = {
     TaskKind.BINARY: binary(),
     TaskKind.MULTICLASS: multiclass(),
     TaskKind.REGRESSION: regression(),
     TaskKind.MULTILABEL: multilabel(),
+    TaskKind.SEGMENTATION: masks(),
 }
 
 
@@ -104,6 +112,12 @@ def subset(scores, labels, weights):
     )
 
 
+def of_pixels(function, scores, labels, weights, **more):
+    known = labels != 255
+    weight = np.broadcast_to(weights[:, None, None], labels.shape)[known]
+    return function(labels[known], scores.argmax(axis=1)[known], sample_weight=weight, **more)
+
+
 ORACLES = {
     "auroc": lambda s, y, w: theirs.roc_auc_score(y, s[:, 1], sample_weight=w),
     "accuracy": lambda s, y, w: theirs.accuracy_score(y, s.argmax(axis=1), sample_weight=w),
@@ -121,6 +135,9 @@ ORACLES = {
     "macro_f1": lambda s, y, w: by_label(theirs.f1_score, s >= 0.5, y, w),
     "micro_f1": lambda s, y, w: of_cells(theirs.f1_score, s, y, w),
     "subset_accuracy": subset,
+    "mean_iou": lambda s, y, w: of_pixels(theirs.jaccard_score, s, y, w, average="macro"),
+    "mean_dice": lambda s, y, w: of_pixels(theirs.f1_score, s, y, w, average="macro"),
+    "pixel_accuracy": lambda s, y, w: of_pixels(theirs.accuracy_score, s, y, w),
     "hamming_loss": lambda s, y, w: 1 - of_cells(theirs.accuracy_score, s, y, w),
 }
 CASES = [(name, kind) for name, metric in METRICS.items() for kind in sorted(metric.kinds, key=str)]

@@ -98,6 +98,8 @@ def _canonical(values: pl.Series, column: Column, task: Task) -> pl.Series:
             return as_text(values)
         case Role.TIME, _:
             return _time(values)
+        case Role.TARGET, Kind.IMAGE:
+            return values  # masks are looked at as labels
         case _, Kind.CATEGORY:
             return _category(values)
         case _, Kind.NUMBER:

@@ -14,6 +14,9 @@ from instar.data.schema.errors import NoRows, NotFinite, WrongType
 from instar.data.schema.tasks import target_of
 from instar.data.schema.text import in_order
 
+FILE_NAME = "file_name"
+"""The column beside an image that says where it came from; nobody learns from it."""
+
 
 def infer_task(
     frame: pl.DataFrame,
@@ -109,7 +112,7 @@ def _role(name: str, frame: pl.DataFrame, task: Task, settings: DataSettings) ->
     if settings.features:
         return Role.FEATURE if name in settings.features else Role.IGNORED
     images = any(dtype == pl.Binary for dtype in frame.dtypes)
-    if name in settings.ignore or (images and name == "file_name"):
+    if name in settings.ignore or (images and name == FILE_NAME):
         return Role.IGNORED
     return Role.FEATURE
 
@@ -129,6 +132,8 @@ def describe_column(
         case Kind.NUMBER:
             low, high = _range(values)
             return Column(name, kind, role, "Float64", (), low, high, missing)
+        case Kind.IMAGE if role is Role.TARGET:  # its classes count, not how it was saved
+            return Column(name, kind, role, "Binary", task.classes, missing=missing)
         case Kind.IMAGE:
             size, mode = _image_form(values)
             return Column(name, kind, role, "Binary", missing=missing, size=size, mode=mode)

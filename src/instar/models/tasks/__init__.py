@@ -9,6 +9,7 @@ from instar.models.tasks.lesson import Lesson
 from instar.models.tasks.multiclass import Multiclass
 from instar.models.tasks.multilabel import Multilabel
 from instar.models.tasks.regression import Regression
+from instar.models.tasks.segmentation import Segmentation
 
 LESSONS: Family[Lesson] = Family(
     "lesson of a task",
@@ -17,6 +18,7 @@ LESSONS: Family[Lesson] = Family(
         "multiclass": Multiclass(),
         "regression": Regression(),
         "multilabel": Multilabel(),
+        "segmentation": Segmentation(),
     },
 )
 

@@ -22,7 +22,7 @@ class Lesson:
 
     def labels(self, truth: NDArray[Any]) -> Tensor:
         """Make tensors of labels, as `instar.data.preprocessing.labels` gives them."""
-        return torch.as_tensor(truth).float()[:, None]
+        return torch.tensor(truth).float()[:, None]
 
     def truth(self, labels: Tensor) -> NDArray[Any]:
         """Undo `labels`, for a metric."""

@@ -16,7 +16,7 @@ class Multiclass(Lesson):
     """Labels are places of classes, int64 (n,)."""
 
     def labels(self, truth: NDArray[Any]) -> Tensor:
-        return torch.as_tensor(truth)
+        return torch.tensor(truth)
 
     def right(self, logits: Tensor, labels: Tensor) -> Tensor:
         return logits.argmax(dim=1) == labels

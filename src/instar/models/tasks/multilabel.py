@@ -16,7 +16,7 @@ class Multilabel(Lesson):
     """Labels are 1, 0 or NaN for not known, (n, outputs) float32. A cell is a label of a row."""
 
     def labels(self, truth: NDArray[Any]) -> Tensor:
-        return torch.as_tensor(truth).float()
+        return torch.tensor(truth).float()
 
     def truth(self, labels: Tensor) -> NDArray[Any]:
         return labels.numpy()

@@ -22,7 +22,9 @@ from instar.data.split import sample, split
 from instar.stages.admit.checks import CHECKS
 from instar.stages.admit.cleaning import cleaned
 from instar.stages.admit.evidence import COMPARED, Evidence, Held, align
+from instar.tasks import form_of
 
+ASKED = 256  # images whose pixels are answered at once
 __all__ = ["admit"]
 
 
@@ -95,7 +97,7 @@ def ask(evidence: Evidence, tools: Tools) -> tuple[list[Finding], list[Held]]:
 
 
 class _Champion:
-    """Score rows with the champion's sealed bundle, opened on first use."""
+    """Score rows with the champion's sealed bundle, opened on first use; of masks, what is kept."""
 
     def __init__(self, champion: ModelVersion, tools: Tools) -> None:
         self._version, self._tools = champion, tools
@@ -105,7 +107,11 @@ class _Champion:
         if self._bundle is None:
             manifest = self._version.bundle.manifest
             self._bundle = ServedBundle.open(self._tools.artifacts, manifest)
-        return self._bundle.predict(prepare.columns(frame, self._version.preprocessing))
+        kept, how = form_of(self._bundle.task).kept, self._version.preprocessing
+        step = ASKED if self._bundle.task.dense else max(1, frame.height)
+        parts = [frame[at : at + step] for at in range(0, max(1, frame.height), step)]
+        scores = [kept(self._bundle.predict(prepare.columns(part, how))) for part in parts]
+        return np.concatenate(scores)
 
 
 def _quarantine(held: Sequence[Held], tools: Tools) -> str:

@@ -34,7 +34,11 @@ def package(
     if admission.split is None:
         raise NoRowsToMeasure("validation")
     network = training.network or request.network
-    module = build(network, training.preprocessing.inputs(request.task.outputs), tools.project)
+    module = build(
+        network,
+        training.preprocessing.inputs(request.task.outputs, dense=request.task.dense),
+        tools.project,
+    )
     put_weights(module, tools.artifacts.read(training.weights))
     taken = tools.taken | {champion.name, str(champion.parent)}
     return seal(

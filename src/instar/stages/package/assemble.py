@@ -23,7 +23,8 @@ def assemble(network: onnx.ModelProto, how: Preprocessing, task: Task) -> bytes:
         A serialised ONNX model from raw columns to `scores`, float32 (n, k).
     """
     front, back = preprocess(how), _scores(task)
-    _, *shape = form_of(task).shape(task, np.zeros(1))
+    size = (how.image.height, how.image.width) if task.dense and how.image else ()
+    _, *shape = form_of(task).shape(task, np.zeros((1, *size)))
     whole = onnx.ModelProto()
     whole.CopyFrom(network)
     graph = whole.graph
@@ -46,7 +47,7 @@ def _scores(task: Task) -> Part:
     match task.kind:
         case TaskKind.REGRESSION:
             part.node("Identity", LOGITS, out="scores")
-        case TaskKind.MULTICLASS:
+        case TaskKind.MULTICLASS | TaskKind.SEGMENTATION:
             part.node("Softmax", LOGITS, axis=1, out="scores")
         case TaskKind.MULTILABEL:
             part.node("Sigmoid", LOGITS, out="scores")

@@ -19,12 +19,13 @@ AGREEMENT = 0.02  # by which accuracy (or R²) may differ between runtimes
 def network_parity(
     network: Scores, graph: Scores, outputs: tuple[str, ...], limit: float
 ) -> Finding:
-    """Hold the trained network's scores (n, k) against those of its FP32 graph, per output.
+    """Hold the trained network's scores (n, k, ...) against those of its FP32 graph, per output.
 
     One output of a regression is measured in standard deviations of the network's answers.
     """
     unit = float(network.std()) or 1.0 if len(outputs) == 1 else 1.0
-    each = np.abs(network - graph).max(axis=0) / unit
+    apart = np.abs(network - graph)
+    each = apart.reshape(*apart.shape[:2], -1).max(axis=(0, 2)) / unit  # (k,)
     furthest = float(each.max())
     passed = furthest <= limit  # NaN is not
     return Finding(

@@ -75,7 +75,7 @@ def seal(
         IntegrityError: the key that signs here is not to be used, or not trusted here.
     """
     tools.progress("package", 0, 3, "export")
-    network = export(module, preprocessing.inputs(task.outputs), policy.opset)
+    network = export(module, preprocessing.inputs(task.outputs, dense=task.dense), policy.opset)
     rows = Rows.of(valid, preprocessing, task)
     answers = probabilities(logits(module, rows.inputs), task)
     contents = Contents(task, preprocessing, schema, PLAIN, "fp32", task.classes or task.columns)

@@ -19,6 +19,7 @@ from instar.data.schema.tasks import labelled
 from instar.stages.package.errors import NoRowsToMeasure
 
 ROWS = 4096  # looked at, at most
+DENSE_ROWS = 512  # images of which every pixel is answered
 BATCH = 64
 ROUNDS = 15
 CALLS = 20
@@ -39,7 +40,7 @@ class Rows:
         Raises:
             NoRowsToMeasure: there is none.
         """
-        rows = frame.filter(labelled(task)).head(ROWS)
+        rows = frame.filter(labelled(task)).head(DENSE_ROWS if task.dense else ROWS)
         if rows.is_empty():
             raise NoRowsToMeasure("validation")
         return cls(

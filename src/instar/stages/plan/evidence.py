@@ -78,7 +78,11 @@ def gather(
     if admission.split is None:
         raise NothingAdmitted
     how = champion.preprocessing
-    net = build.build(champion.network, how.inputs(champion.task.outputs), tools.project)
+    net = build.build(
+        champion.network,
+        how.inputs(champion.task.outputs, dense=champion.task.dense),
+        tools.project,
+    )
     weights.load(net, tools.artifacts.read(champion.weights))
 
     def drawn(*snapshots: Snapshot) -> pl.DataFrame:

@@ -75,10 +75,10 @@ def probe(evidence: Evidence, champion: Mapping[str, float]) -> Probe:
 def _head(evidence: Evidence) -> Reach | None:
     fresh, middle = evidence.fresh, len(evidence.fresh) // 2
     try:
-        cached = surgery.features(evidence.net, fresh.inputs)  # (n, width)
+        cached = surgery.features(evidence.net, fresh.inputs)  # (n, width, ...)
     except surgery.NoHead:
         return None
-    head = cast(nn.Linear, evidence.net.get_submodule(surgery.head(evidence.net)))
+    head = evidence.net.get_submodule(surgery.head(evidence.net))
     fitted = refit(head, cached[:middle], fresh.labels[:middle], evidence.task.kind)
     old = surgery.features(evidence.net, evidence.old.inputs)
     return _reach(
@@ -88,7 +88,7 @@ def _head(evidence: Evidence) -> Reach | None:
     )
 
 
-def _answers(layer: nn.Linear, cached: torch.Tensor) -> Floats:
+def _answers(layer: nn.Module, cached: torch.Tensor) -> Floats:
     with torch.no_grad():
         return cast(Floats, layer(cached).numpy())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from instar.core.family import Family
 from instar.core.records import Epoch
 from instar.models import surgery
 from instar.models.head import refit
+from instar.models.tasks import lesson_of
 from instar.stages.train import course, loop
 from instar.stages.train.compute import Compute
 from instar.stages.train.loop import Brought, Course, Held, Keeper, Run, Source, copied
@@ -94,8 +95,8 @@ def head(given: Fitting) -> Run:
     net, rows, kind = given.net, given.rows, given.ground.task.kind
     run = loop.begin(net, given.ground.valid, given.course)
     cached = surgery.features(net, rows.inputs)  # (n, width)
-    layer = cast(nn.Linear, net.get_submodule(surgery.head(net)))
-    fitted = refit(layer, cached, rows.labels.squeeze(-1).numpy(), kind)
+    layer = net.get_submodule(surgery.head(net))
+    fitted = refit(layer, cached, lesson_of(kind).truth(rows.labels), kind)
     layer.load_state_dict(fitted.state_dict())
     with torch.no_grad():
         loss = given.course.loss(layer(cached).cpu(), rows.labels).item()

@@ -28,6 +28,7 @@ DIVERGED = 1.5  # last training loss, in smallest ones
 UNDERFIT = 0.95  # training loss, in that of the best constant answer
 JUMP = 0.10  # change of the training loss in one late epoch, as a share
 _ASKED = 10_000  # labels that a constant answer is judged on, about
+_CELLS = 1_000_000  # or pixels
 _LATE = 0.25  # share of the epochs that count as late
 
 
@@ -71,7 +72,8 @@ def constant_loss(loss: Loss, labels: torch.Tensor, task: Task) -> float:
         >>> constant_loss(functional.mse_loss, labels, Task(TaskKind.REGRESSION, "y"))
         8.666666984558105
     """
-    some = labels[:: math.ceil(len(labels) / _ASKED)]
+    cells = math.ceil(labels.numel() / _CELLS)
+    some = labels[:: max(cells, math.ceil(len(labels) / _ASKED))]
     lesson = lesson_of(task)
     guesses = lesson.constants(some, task)
 

@@ -60,7 +60,7 @@ class Rows:
 
 def of(frame: pl.DataFrame, preprocessing: Preprocessing, task: Task) -> Rows:
     """Read a table's rows through the preprocessing."""
-    labels = lesson_of(task).labels(prepare.labels(frame, task).copy())
+    labels = lesson_of(task).labels(prepare.labels(frame, task))
     return Rows(tensors(prepare.inputs(frame, preprocessing)), labels)
 
 

@@ -185,7 +185,11 @@ def _preprocessing(
 def _network(request: Request, how: Preprocessing, tools: Tools, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # new weights are drawn while the network is built
-        return build.build(request.network, how.inputs(request.task.outputs), tools.project)
+        return build.build(
+            request.network,
+            how.inputs(request.task.outputs, dense=request.task.dense),
+            tools.project,
+        )
 
 
 def _going_on(
@@ -201,7 +205,7 @@ def _going_on(
     if not added:
         weights.load(net, before)
         return net, before
-    small = build.build(request.network, how.inputs(known), tools.project)
+    small = build.build(request.network, how.inputs(known, dense=request.task.dense), tools.project)
     weights.load(small, before)
     grown = grow.replace_head(small, [*range(known), *[None] * added])
     weights.load(net, {name: t.detach() for name, t in grown.state_dict().items()})
@@ -217,7 +221,8 @@ def _teacher(
 ) -> nn.Module | None:
     """Make the champion's network again; None where the request's has another shape."""
     network = replace(request.network, ensemble=champion.network.ensemble)
-    twin = build.build(network, how.inputs(champion.task.outputs), tools.project)
+    inputs = how.inputs(champion.task.outputs, dense=champion.task.dense)
+    twin = build.build(network, inputs, tools.project)
     try:
         weights.load(twin, tools.artifacts.read(champion.weights))
     except weights.WeightsMismatch:

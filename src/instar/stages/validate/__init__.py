@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import replace
 
 from torch import nn
@@ -32,6 +33,7 @@ from instar.stages.validate.gates import GATES, Gate
 from instar.stages.validate.judge import primary_of, unmeasurable
 from instar.stats.bootstrap import bootstrap
 
+PIXEL_SCORES = 1 << 27  # of one version on one data set: 512 MB
 OLD_ROWS = 20_000  # of the holdout, which grows with every update: bounds time and memory
 
 
@@ -89,8 +91,13 @@ def _gather(
     tools.progress("validate", 0, len(GATES), "answer")
     fresh = load(admission.split.test, tools.artifacts)
     old = load_all(champion.holdout, tools.artifacts)
+    most = OLD_ROWS
+    if task.dense:  # the scores of all pixels are held in memory
+        inputs = now.preprocessing.inputs(task.outputs, dense=True)
+        most = max(1, min(OLD_ROWS, PIXEL_SCORES // math.prod(inputs.answer)))
+        fresh = sample(fresh, most, tools.seed)
     if old.height:
-        old = sample(old.filter(labelled(task)), OLD_ROWS, tools.seed)
+        old = sample(old.filter(labelled(task)), most, tools.seed)
     return Evidence(
         task=task,
         fresh=answer(fresh, task, before, now),
@@ -104,7 +111,7 @@ def _gather(
 
 
 def _network(request: Request, training: Training, tools: Tools) -> nn.Module:
-    inputs = training.preprocessing.inputs(request.task.outputs)
+    inputs = training.preprocessing.inputs(request.task.outputs, dense=request.task.dense)
     module = build(training.network or request.network, inputs, tools.project)
     put_weights(module, tools.artifacts.read(training.weights))
     return module.eval()

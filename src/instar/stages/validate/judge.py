@@ -13,6 +13,7 @@ from instar.stages.validate.evidence import Rows
 from instar.stats.bootstrap import Estimate, paired_bootstrap
 from instar.stats.comparison import compare, labels_needed
 from instar.stats.metrics import Metric, deciding, fitting, primary
+from instar.tasks import form_of
 
 MARGIN = 0.01  # where a policy names none
 
@@ -26,7 +27,9 @@ _VERDICTS = {
 
 def rules_of(policy: ValidatePolicy, task: Task) -> Mapping[str, MetricRule]:
     """List the metrics to judge; the task's own where the policy names none."""
-    return policy.metrics or {primary(task.kind): MetricRule(margin=MARGIN)}
+    return policy.metrics or {
+        primary(task.kind): MetricRule(min=form_of(task).least, margin=MARGIN)
+    }
 
 
 def primary_of(policy: ValidatePolicy, task: Task) -> Metric:

@@ -20,6 +20,7 @@ from instar.tasks import Form, form_of
 
 POINTS = 100  # a curve has, at most
 EXAMPLES = 12
+CELLS = 100_000  # that a calibration is measured on, at most
 COLUMNS = 8  # of the data, shown in a table of examples
 PIXELS = 96  # of an image's longer side: findings stand in the ledger
 
@@ -52,11 +53,17 @@ def _roc(name: str, scores: Scores, rows: Rows) -> Picture:
     }
 
 
+def thinned(scores: Scores, labels: Any) -> tuple[Scores, Any]:
+    """Take cells at equal distances where there are too many, as of pixels, to bin them all."""
+    every = -(-len(labels) // CELLS)
+    return scores[::every], labels[::every]
+
+
 def calibration(rows: Rows, form: Form) -> Picture:
     """Draw the reliability of both versions' probabilities."""
     curves = []
     for name, scores in _both(rows):
-        curve = calibration_curve(*form.cells(scores, rows.labels))
+        curve = calibration_curve(*thinned(*form.cells(scores, rows.labels)))
         points = {key: [rounded(v) for v in curve[key]] for key in ("predicted", "observed")}
         curves.append({"name": name, **points, "n": curve["n"]})
     return {"kind": "calibration", "curves": curves}

@@ -18,6 +18,7 @@ from instar.stats.metrics.labels import (
     MICRO_F1,
     SUBSET_ACCURACY,
 )
+from instar.stats.metrics.masks import MEAN_DICE, MEAN_IOU, PIXEL_ACCURACY
 from instar.stats.metrics.metric import BadScores, Metric
 from instar.stats.metrics.probabilities import BRIER, LOG_LOSS
 from instar.stats.metrics.regression import MAE, MSE, R2
@@ -43,6 +44,9 @@ METRICS: Family[Metric] = Family(
         "micro_f1": MICRO_F1,
         "subset_accuracy": SUBSET_ACCURACY,
         "hamming_loss": HAMMING_LOSS,
+        "mean_iou": MEAN_IOU,
+        "mean_dice": MEAN_DICE,
+        "pixel_accuracy": PIXEL_ACCURACY,
     },
 )
 

@@ -177,3 +177,26 @@ def test_users_own_loss_that_fails_later_is_named(tmp_path):
 def test_choose_without_a_project_has_no_loss_of_the_users():
     with pytest.raises(LossMissing, match="no project"):
         choose("mine:loss", TaskKind.BINARY)
+
+
+def test_dice_is_one_less_the_overlap_of_each_class():
+    out = RNG.normal(size=(4, 3, 5, 2))
+    masks = RNG.choice([0, 1, 2, 255], (4, 5, 2)).astype(np.uint8)
+    chance, known = softmax(out, axis=1), masks != 255
+    each = []
+    for place in range(3):
+        said, true = chance[:, place][known], (masks == place)[known]
+        each.append(1 - (2 * (said * true).sum() + 1) / (said.sum() + true.sum() + 1))
+    found = LOSSES["dice"](torch.tensor(out), torch.tensor(masks)).item()
+    assert found == pytest.approx(np.mean(each))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_of_masks_is_that_of_their_pixels(smoothing):
+    out = torch.tensor(RNG.normal(size=(4, 3, 5, 2)))
+    masks = torch.tensor(RNG.choice([0, 1, 2, 255], (4, 5, 2)).astype(np.uint8))
+    pixels = out.movedim(1, -1)[masks != 255]
+    wanted = LOSSES["cross_entropy"](pixels, masks[masks != 255].long(), smoothing=smoothing)
+    found = LOSSES["cross_entropy"](out, masks, smoothing=smoothing)
+    assert found.item() == pytest.approx(wanted.item())
+    assert LOSSES["cross_entropy"](out, torch.full_like(masks, 255)).item() == 0.0

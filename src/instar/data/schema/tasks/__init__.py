@@ -16,6 +16,7 @@ from instar.data.schema.tasks.binary import Binary
 from instar.data.schema.tasks.multiclass import Multiclass
 from instar.data.schema.tasks.multilabel import Multilabel
 from instar.data.schema.tasks.regression import Regression
+from instar.data.schema.tasks.segmentation import Segmentation
 from instar.data.schema.tasks.target import Marks, Target
 
 TARGETS: Family[Target] = Family(
@@ -25,6 +26,7 @@ TARGETS: Family[Target] = Family(
         "multiclass": Multiclass(),
         "regression": Regression(),
         "multilabel": Multilabel(),
+        "segmentation": Segmentation(),
     },
 )
 

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from instar.core.data import Kind, Task
 from instar.data.schema.errors import NoLabels, OneClass, WrongClasses
-from instar.data.schema.tasks.target import Marks, Target, one_label
-
-OFTEN = 10  # rows from which a combination of labels is a stratum of its own
+from instar.data.schema.tasks.target import Marks, Target, one_label, strata_of
 
 
 class Multilabel(Target):
@@ -49,21 +47,8 @@ class Multilabel(Target):
         return labels.astype(np.float32)
 
     def strata(self, frame: pl.DataFrame, task: Task, seed: int) -> NDArray[np.int64]:
-        """Take combinations of labels, as far as they are frequent; else the rarest label.
-
-        Source:
-            Sechidis, Tsoumakas and Vlahavas 2011, "On the Stratification of Multi-Label Data":
-            strata by label set, and the label with the fewest rows first.
-        """
-        held = self._values(frame, task) == 1
-        _, stratum, rows = np.unique(held, axis=0, return_inverse=True, return_counts=True)
-        stratum = stratum.reshape(-1)
-        often = held.sum(axis=0)
-        rarest = np.where(held, often, len(held) + 1).argmin(axis=1)
-        rarest[~held.any(axis=1)] = held.shape[1]  # rows to which no label applies
-        rare = rows[stratum] < OFTEN
-        _, numbered = np.unique(np.where(rare, len(rows) + rarest, stratum), return_inverse=True)
-        return np.asarray(numbered.reshape(-1))
+        """Take combinations of labels, as far as they are frequent; else the rarest label."""
+        return strata_of(self._values(frame, task) == 1)
 
     def marks(self, frame: pl.DataFrame, task: Task) -> Marks | None:
         return Marks(task.classes, self._values(frame, task), apart=True)

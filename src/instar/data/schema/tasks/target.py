@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from instar.core.data import Kind, Task
 from instar.data.schema.errors import NoLabels, UnknownCategory, UnknownLabel
 
+OFTEN = 10  # rows from which a combination of labels is a stratum of its own
+
 
 @dataclass(frozen=True, slots=True)
 class Marks:
@@ -103,3 +105,25 @@ def refuse_unknown(
         row = int(wrong.arg_true()[0])
         count = int((values == values[row]).sum())
         raise error(values.name, values[row], count, row, known)
+
+
+def strata_of(held: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Number strata of rows that bear several labels, (n, labels) -> (n,).
+
+    A combination that ten rows share is a stratum; other rows are put to those that share their
+    rarest label.
+
+    Source:
+        Sechidis, Tsoumakas and Vlahavas 2011, "On the Stratification of Multi-Label Data": strata
+        by label set, and the label with the fewest rows first.
+    Example:
+        >>> strata_of(np.array([[True, False]] * 10 + [[True, True], [False, True]])).tolist()[8:]
+        [0, 0, 1, 1]
+    """
+    _, stratum, rows = np.unique(held, axis=0, return_inverse=True, return_counts=True)
+    stratum = stratum.reshape(-1)
+    rarest = np.where(held, held.sum(axis=0), len(held) + 1).argmin(axis=1)
+    rarest[~held.any(axis=1)] = held.shape[1]  # rows that bear none
+    rare = rows[stratum] < OFTEN
+    _, numbered = np.unique(np.where(rare, len(rows) + rarest, stratum), return_inverse=True)
+    return np.asarray(numbered.reshape(-1))

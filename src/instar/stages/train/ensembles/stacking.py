@@ -7,6 +7,7 @@ from torch import nn
 
 from instar.models.ensemble import beside, mean_layer
 from instar.models.head import refit
+from instar.models.tasks import lesson_of
 from instar.stages.train.ensembles.kind import Joined, Kind, Team
 
 
@@ -20,8 +21,8 @@ def fitted(team: Team) -> Joined:
     labels = torch.cat([side.labels for side in judge.sides])
     rows, start = torch.cat(asked), mean_layer(len(team.ended), task.outputs)
 
-    def fit(places: torch.Tensor) -> nn.Linear:
-        truth = labels[places].squeeze(-1).numpy()
+    def fit(places: torch.Tensor) -> nn.Module:
+        truth = lesson_of(task.kind).truth(labels[places])
         return refit(start, rows[places], truth, task.kind)
 
     order = torch.randperm(

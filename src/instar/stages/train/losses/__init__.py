@@ -1,8 +1,9 @@
 """Losses: (logits, labels) -> mean over the rows, a scalar.
 
 Logits are (n, k). Labels are int64 (n,) class places for a multiclass task, else float32 (n, 1):
-0 or 1 for a binary task, the value for a regression. To add one, copy `bce.py`, add a line here
-and say which tasks it fits.
+0 or 1 for a binary task, the value for a regression. Several labels are (n, k) with NaN for one
+that is not known, masks uint8 (n, h, w) with logits (n, k, h, w). To add one, copy `bce.py`, add a
+line here and say in `instar.tasks` which tasks it fits.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from instar.core.data import TaskKind
 from instar.core.family import Family
 from instar.stages.train.losses.bce import bce
 from instar.stages.train.losses.cross_entropy import cross_entropy
+from instar.stages.train.losses.dice import dice
 from instar.stages.train.losses.focal import focal
 from instar.stages.train.losses.hinge import hinge
 from instar.stages.train.losses.huber import huber
@@ -43,6 +45,7 @@ LOSSES: Family[Loss] = Family(
         "huber": huber,
         "hinge": hinge,
         "focal": focal,
+        "dice": dice,
     },
 )
 

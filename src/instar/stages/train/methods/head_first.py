@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import nn
 
 from instar.core.policy import TrainPolicy
 from instar.models import surgery
 from instar.models.head import refit
+from instar.models.tasks import lesson_of
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows, join
 
@@ -30,8 +29,9 @@ def head_first(ground: Ground, policy: TrainPolicy) -> Part:
             cached = surgery.features(net, rows.inputs)  # (n, width)
         except surgery.NoHead:
             return
-        layer = cast(nn.Linear, net.get_submodule(surgery.head(net)))
-        fitted = refit(layer, cached, rows.labels.squeeze(-1).numpy(), ground.task.kind)
+        layer = net.get_submodule(surgery.head(net))
+        labels = lesson_of(ground.task).truth(rows.labels)
+        fitted = refit(layer, cached, labels, ground.task.kind)
         layer.load_state_dict(fitted.state_dict())
 
     return Part(begin=begin)

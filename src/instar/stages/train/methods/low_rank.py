@@ -8,12 +8,26 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from instar.core.errors import InputError
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import TrainPolicy
 from instar.stages.train.loop import State, copied
 from instar.stages.train.methods.part import Ground, Part
 
 RANK = 8
+
+
+class NothingLinear(InputError):
+    """Refuse to train beside Linear weights where the network has none."""
+
+    code = "input.nothing_linear"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a network with Linear layers for low_rank",
+            "one without",
+            "take low_rank out of train.methods, or choose another plan.strategy",
+        )
 
 
 class Beside(nn.Module):
@@ -33,10 +47,14 @@ class Beside(nn.Module):
 def low_rank(ground: Ground, policy: TrainPolicy) -> Part:
     """Train a change of rank 8 of each Linear weight; all else stays. It is merged at the end.
 
+    Raises:
+        NothingLinear: the network has no such weight.
     Source:
         Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
     """
     rank = RANK if policy.rank is None else policy.rank
+    if not any(isinstance(part, nn.Linear) for part in ground.net.modules()):
+        raise NothingLinear
 
     def begin(net: nn.Module) -> None:
         for parameter in net.parameters():

@@ -16,7 +16,7 @@ def calibration(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ..
         return ()
     rows = evidence.fresh
     form = form_of(evidence.task)
-    cells = [form.cells(s, rows.labels) for s in (rows.candidate, rows.champion)]
+    cells = [pictures.thinned(*form.cells(s, rows.labels)) for s in (rows.candidate, rows.champion)]
     now, before = (score("ece", *each) for each in cells)
     return (
         Finding(

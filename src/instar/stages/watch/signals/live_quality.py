@@ -22,7 +22,19 @@ _PARTS = 20
 
 def live_quality(evidence: Evidence, policy: WatchPolicy) -> tuple[Finding, ...]:
     """Ask of each metric whether it fell by more than the policy allows, and not by chance."""
+    if not form_of(evidence.task).live:
+        return (_unseen(evidence),)
     return tuple(_judge(name, evidence, policy) for name in form_of(evidence.task).live)
+
+
+def _unseen(evidence: Evidence) -> Finding:
+    return Finding(
+        "live_quality",
+        Verdict.INCONCLUSIVE,
+        f"labels of a {evidence.task.kind.value} task do not come one by one",
+        passes_if="labelled rows in the next update's data: instar check, instar update",
+        enforced=False,
+    )
 
 
 def _judge(name: str, evidence: Evidence, policy: WatchPolicy) -> Finding:
