@@ -40,7 +40,7 @@ from instar.models.pretrained import match
 from instar.models.weights import State, load, save
 from instar.policy import Project
 from instar.stages.package import inspect, seal
-from instar.stages.train import learnt_elsewhere
+from instar.stages.train import growth, learnt_elsewhere
 from instar.stages.train.sample import keep, size
 from instar.stats.metrics import primary, score
 
@@ -148,6 +148,8 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
     )
     network = _going_on(network_of(project, tools.project), champion.network)
     task = _grown(champion.task, frame)
+    if project.policy.plan.strategy == "grow" and network == champion.network:
+        growth.reshaped(champion, network, project.policy.train, tools)
     elsewhere = _elsewhere(project, champion, features, network, task, tools)
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
     _keep_source(network, tools)

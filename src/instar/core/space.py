@@ -24,6 +24,8 @@ NETWORK = "network."
 KEPT = {
     "auc": "reports, and trains nothing",
     "checkpoint_s": "changes no weight",
+    "deepen": "is the shape of the strategy grow",
+    "dropout": "is the shape of the strategy grow; with full, network.dropout is tried",
     "ensemble": "is how trainings are put together",
     "full_epochs": "is `epochs` of another strategy",
     "methods": "is the strategy's to compose",
@@ -32,6 +34,7 @@ KEPT = {
     "replay_min": "changes the rows that trials are judged on",
     "threads": "changes no weight",
     "tune": "is the tuning",
+    "widen": "is the shape of the strategy grow",
 }
 """Settings of the training that are not tuned, and why."""
 

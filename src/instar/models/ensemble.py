@@ -108,7 +108,7 @@ class Vote(nn.Module):
             return cast(torch.Tensor, self.soft(answers))
         votes = self._counted(answers.detach())
         if answers.requires_grad and not torch.compiler.is_compiling():
-            soft = self.soft(answers)
+            soft = cast(torch.Tensor, self.soft(answers))
             return votes + (soft - soft.detach())  # the value is the votes' to the last bit
         return votes
 
@@ -136,7 +136,7 @@ class Sum(nn.Module):
 
     def forward(self, answers: torch.Tensor) -> torch.Tensor:
         weights = self.weights.reshape(-1, *[1] * (answers.dim() - 1))
-        return cast(torch.Tensor, (weights * answers).sum(dim=0))
+        return (weights * answers).sum(dim=0)
 
 
 class Linear(nn.Module):

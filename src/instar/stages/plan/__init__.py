@@ -21,7 +21,7 @@ from instar.core.records import (
 )
 from instar.core.tools import Tools
 from instar.models import analyse
-from instar.models.strategies import Case
+from instar.models.strategies import STRATEGIES, Case
 from instar.models.surgery import NoHead
 from instar.stages.plan import evidence as gathering
 from instar.stages.plan.evidence import Evidence
@@ -75,7 +75,8 @@ def plan(
         there = means(request, champion, admission, net, tools.artifacts)
         case = _case(request, champion, admission, there)
         anew = ("keep", *there.possible(("transfer",)), "full")
-        names = there.possible(policy.strategies) if not changed else anew
+        allowed = dict.fromkeys((*policy.strategies, *({policy.strategy} & {*STRATEGIES})))
+        names = there.possible(allowed) if not changed else anew
         expected = forecasts(seen, tried, case, names, policy) if seen else ()
         expected = tuple(corrected(one, past) for one in expected)
     by_name = {one.strategy: one for one in expected}

@@ -43,6 +43,7 @@ def means(
     met[Need.PRETRAINED] = (
         request.pretrained is not None and request.pretrained.weights in artifacts
     )
+    met[Need.FAMILY] = request.network.family is not None
     if net is not None:
         kinds = tuple(type(module) for module in net.modules())
         met[Need.HEAD] = _has_head(net)

@@ -29,7 +29,7 @@ from instar.core.tools import Tools
 from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
-from instar.stages.train import ensembles, health, rows, sample
+from instar.stages.train import ensembles, growth, health, rows, sample
 from instar.stages.train.attempt import Given, end, ready
 from instar.stages.train.ensembles import Made
 from instar.stages.train.loop import State
@@ -76,8 +76,12 @@ def train(
     route = _route(plan.strategy, case)
     # A full training makes an ensemble's members anew, or none; any other goes on with it whole.
     begun = request.network.alone() if route.start == "anew" else request.network
-    given = Given(replace(request, network=begun), champion, admission, tools)
     with _threads(policy.threads), metered(tools.clock, tools.rates) as used:
+        start_of, notes = champion, []
+        if route.grow:
+            start_of, note = growth.grown(champion, begun, policy, tools)
+            begun, notes = start_of.network, [note]
+        given = Given(replace(request, network=begun), start_of, admission, tools)
         tuned = tune(given, route, policy, plan.strategy) if policy.tune.trials else None
         network = tuned.network if tuned and tuned.network else begun
         several, why = _several(given, route, policy, tuned, network, plan.strategy)
@@ -99,7 +103,7 @@ def train(
     saved = weights.save(ended.state)
     return Training(
         verdict=worst(findings),
-        findings=(*findings, *ended.findings, *([tuned.finding] if tuned else []), *why),
+        findings=(*findings, *ended.findings, *([tuned.finding] if tuned else []), *notes, *why),
         weights=tools.artifacts.put(saved),
         preprocessing=start.preprocessing,
         schema=start.schema,
