@@ -148,7 +148,11 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
     )
     network = _going_on(network_of(project, tools.project), champion.network)
     task = _grown(champion.task, frame)
-    if project.policy.plan.strategy == "grow" and network == champion.network:
+    same = replace(network, head=champion.network.head) == champion.network
+    if network.head is not None and set(features) == set(champion.preprocessing.columns):
+        with torch.random.fork_rng(devices=[]):  # a wrong name is told before anything is written
+            build(network.alone(), champion.preprocessing.inputs(task.outputs), tools.project)
+    if project.policy.plan.strategy == "grow" and same:
         growth.reshaped(champion, network, project.policy.train, tools)
     elsewhere = _elsewhere(project, champion, features, network, task, tools)
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
@@ -188,8 +192,12 @@ def _keep_elsewhere(found: tuple[str, State] | None, tools: Tools) -> Pretrained
 
 
 def _going_on(written: Network, champion: Network) -> Network:
-    """Ask for the champion's network where it is an ensemble of the one that is written down."""
-    return champion if champion.alone() == written else written
+    """Ask for the champion's network where it is an ensemble of the one that is written down.
+
+    To name another head changes no network.
+    """
+    same = replace(champion, head=written.head)
+    return same if same.alone() == written else written
 
 
 def _grown(task: Task, frame: pl.DataFrame) -> Task:

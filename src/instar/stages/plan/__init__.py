@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -63,6 +64,8 @@ def plan(
     if rungs:
         return climbed(rungs, policy, _members(request))
     changed = _changed(request, champion)
+    if not changed:  # the champion's head may have been named since
+        champion = replace(champion, network=request.network)
     with _one_thread():
         tools.progress("plan", 0, 3, "reading rows")
         seen = _gathered(champion, admission, changed, policy, tools)
@@ -116,7 +119,7 @@ def _changed(request: Request, champion: ModelVersion) -> str:
     changes = []
     if strange := set(request.features) ^ set(champion.preprocessing.columns):
         changes.append(f"the features change ({', '.join(sorted(strange))})")
-    if request.network != champion.network:
+    if replace(request.network, head=champion.network.head) != champion.network:
         changes.append("the network changes")
     return " and ".join(changes)
 
