@@ -41,7 +41,7 @@ from instar.models.pretrained import match
 from instar.models.weights import State, load, save
 from instar.policy import Project
 from instar.stages.package import inspect, seal
-from instar.stages.train import learnt_elsewhere
+from instar.stages.train import growth, learnt_elsewhere
 from instar.stages.train.sample import keep, size
 from instar.stats.metrics import primary, score
 
@@ -153,6 +153,13 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
     grown = target_of(champion.task).grown(frame, champion.task)
     # The policy says from which probability on a label is given, and may say it anew.
     task = replace(grown, thresholds=project.task.thresholds)
+    same = replace(network, head=champion.network.head) == champion.network
+    if network.head is not None and set(features) == set(champion.preprocessing.columns):
+        with torch.random.fork_rng(devices=[]):  # a wrong name is told before anything is written
+            inputs = champion.preprocessing.inputs(task.outputs, dense=task.dense)
+            build(network.alone(), inputs, tools.project)
+    if project.policy.plan.strategy == "grow" and same:
+        growth.reshaped(champion, network, project.policy.train, tools)
     elsewhere = _elsewhere(project, champion, features, network, task, tools)
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
     _keep_source(network, tools)
@@ -178,7 +185,7 @@ def _elsewhere(
     found = learnt_elsewhere.read(read_small(path, _WEIGHTS), path.name)
     if set(features) == set(champion.preprocessing.columns):
         with torch.random.fork_rng(devices=[]):
-            inputs = champion.preprocessing.inputs(task.outputs)
+            inputs = champion.preprocessing.inputs(task.outputs, dense=task.dense)
             match(build(network.alone(), inputs, tools.project), found)
     return path.name, found
 
@@ -191,8 +198,12 @@ def _keep_elsewhere(found: tuple[str, State] | None, tools: Tools) -> Pretrained
 
 
 def _going_on(written: Network, champion: Network) -> Network:
-    """Ask for the champion's network where it is an ensemble of the one that is written down."""
-    return champion if champion.alone() == written else written
+    """Ask for the champion's network where it is an ensemble of the one that is written down.
+
+    To name another head changes no network.
+    """
+    same = replace(champion, head=written.head)
+    return same if same.alone() == written else written
 
 
 def _keep_source(network: Network, tools: Tools) -> None:

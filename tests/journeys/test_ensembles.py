@@ -49,16 +49,17 @@ PARTS = {
 }
 
 
-def lay_out(folder: Path, kind: str) -> Path:
-    (folder / "instar.yaml").write_text(YAML.replace("KIND", kind))
+def lay_out(folder: Path, kind: str, network: str = "{family: mlp, hidden: [8]}") -> Path:
+    text = YAML.replace("KIND", kind).replace("{family: mlp, hidden: [8]}", network)
+    (folder / "instar.yaml").write_text(text)
     data = load_breast_cancer()
     table = pl.DataFrame({f"n{i}": data.data[:, i] for i in (0, 1, 4, 7)})
     table = table.with_columns(benign=pl.Series(data.target) == 1)
     for name, rows in PARTS.items():
         table[rows].write_parquet(folder / f"{name}.parquet")
     torch.manual_seed(0)
-    network = Network(family="mlp", options={"hidden": [8]})
-    net = build(network, InputSpec(numbers=4, outputs=1), folder)
+    family = Network(family="mlp", options={"hidden": [8]})
+    net = build(family, InputSpec(numbers=4, outputs=1), folder)
     save_file(net.state_dict(), folder / "champion.safetensors")
     instar.open(folder, by="alice").adopt(
         "champion.safetensors", train="train.parquet", holdout="holdout.parquet"

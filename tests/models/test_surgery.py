@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -26,6 +28,41 @@ def test_head_is_the_last_linear_layer_and_top_ends_with_it():
 def test_head_names_layers_where_there_is_no_linear_one():
     with pytest.raises(surgery.NoHead, match="the layers 0;"):
         surgery.head(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()))
+
+
+class HeadFirst(nn.Module):
+    """Declares its head before what feeds it."""
+
+    def __init__(self):
+        super().__init__()
+        self.top, self.body = nn.Linear(4, 2), nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+
+    def forward(self, x):
+        return self.top(self.body(x))
+
+
+def test_named_head_is_taken_where_another_layer_is_declared_last():
+    module, x = HeadFirst(), torch.randn(6, 3)
+    assert surgery.head(module) == "body.0"
+    with pytest.raises(surgery.NoHead, match=r"and body\.0 makes another output.*`head` under"):
+        surgery.features(module, (x,))
+    surgery.name_head(module, "top")
+    assert surgery.head(copy.deepcopy(module)) == "top"
+    torch.testing.assert_close(module.top(surgery.features(module, (x,))), module(x))
+
+
+@pytest.mark.parametrize(("name", "got"), [("topp", "'topp'"), ("body.1", "a ReLU"), ("", "''")])
+def test_wrong_head_is_refused_with_the_layers_that_there_are(name, got):
+    with pytest.raises(surgery.WrongHead) as caught:
+        surgery.name_head(HeadFirst(), name)
+    assert "a dense layer out of top, body.0" in str(caught.value)
+    assert got in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_head_of_a_network_without_dense_layers_cannot_be_named():
+    with pytest.raises(surgery.WrongHead, match="has no dense layer"):
+        surgery.name_head(nn.Sequential(nn.Conv2d(1, 2, 3)), "0")
 
 
 def test_features_times_head_are_the_answers():

@@ -110,6 +110,8 @@ def test_digest_names_the_values_not_the_writing(write: Write) -> None:
     [
         ("nets:build", Network(build="nets:build")),
         ("{build: 'pkg.nets:make_net'}", Network(build="pkg.nets:make_net")),
+        ("{build: 'nets:build', head: top.2}", Network(build="nets:build", head="top.2")),
+        ("{family: mlp, head: head}", Network(family="mlp", head="head")),
         (
             "{family: mlp, hidden: [64, 64], dropout: 0.1, act: relu, norm: true}",
             Network(

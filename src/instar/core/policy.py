@@ -266,6 +266,16 @@ class TrainPolicy:
     )
     checkpoint_s: float = setting(10.0, "seconds between checkpoints; 0: after each epoch", ge=0)
     tune: TuneRule = setting(TuneRule(), "the search for better settings")
+    widen: float = setting(
+        1.0, "times by which hidden layers become wider (strategy: grow)", ge=1, le=8
+    )
+    deepen: int = setting(0, "hidden layers that are added (strategy: grow)", ge=0, le=8)
+    dropout: float | None = setting(
+        None,
+        "fraction dropped while training (strategy: grow); 0.3 for overfitting",
+        ge=0.3,
+        le=0.5,
+    )
     pretrained: str | None = setting(
         None, "file of weights learnt elsewhere (safetensors, ONNX), for the strategy transfer"
     )

@@ -35,7 +35,8 @@ class Network:
     """Where a network comes from: a function `module:name` in the project, or a family.
 
     `source` is the digest of the module's file, so that a changed function is a changed network.
-    With an `ensemble` there are several of them, which answer as one.
+    With an `ensemble` there are several of them, which answer as one. `head` names the layer that
+    makes the logits, where it is not the dense one that is declared last.
     """
 
     build: str | None = None
@@ -43,6 +44,7 @@ class Network:
     options: Mapping[str, float | int | str | bool | list[int]] = field(default_factory=dict)
     source: str | None = None
     ensemble: Ensemble | None = None
+    head: str | None = None
 
     def alone(self) -> Network:
         """Describe one member of an ensemble; what is none stays as it is."""

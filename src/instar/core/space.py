@@ -25,6 +25,8 @@ KEPT = {
     "auc": "reports, and trains nothing",
     "channels_last": "is a matter of speed",
     "checkpoint_s": "changes no weight",
+    "deepen": "is the shape of the strategy grow",
+    "dropout": "is the shape of the strategy grow; with full, network.dropout is tried",
     "ensemble": "is how trainings are put together",
     "full_epochs": "is `epochs` of another strategy",
     "methods": "is the strategy's to compose",
@@ -35,6 +37,7 @@ KEPT = {
     "stream": "is a matter of memory",
     "threads": "changes no weight",
     "tune": "is the tuning",
+    "widen": "is the shape of the strategy grow",
 }
 """Settings of the training that are not tuned, and why."""
 

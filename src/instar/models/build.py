@@ -13,6 +13,7 @@ from torch import nn
 from instar.core.data import InputSpec
 from instar.core.errors import InputError
 from instar.core.records import Network
+from instar.models import surgery
 from instar.models.ensemble import Ensemble
 from instar.models.families import NETWORKS
 from instar.models.project import FunctionMissing, FunctionRaised, lent
@@ -79,6 +80,7 @@ def build(network: Network, inputs: InputSpec, project: Path) -> nn.Module:
         WrongOption: an option is unknown.
         NetworkRaised: the code failed.
         NotANetwork, WrongOutput: it returned something else, or answers in another shape.
+        WrongHead: the layer that is named as its head is not there.
     """
     if network.ensemble is not None:
         name, file = f"an ensemble of {network.build or network.family}", ""
@@ -97,6 +99,8 @@ def build(network: Network, inputs: InputSpec, project: Path) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise NotANetwork(name, module)
     _try(module, name, file, inputs)
+    if network.head is not None and network.ensemble is None:  # its members are built here, too
+        surgery.name_head(module, network.head)
     return module
 
 

@@ -109,7 +109,7 @@ class Vote(nn.Module):
             return cast(torch.Tensor, self.soft(answers))
         votes = self._counted(answers.detach())
         if answers.requires_grad and not torch.compiler.is_compiling():
-            soft: torch.Tensor = self.soft(answers)
+            soft = cast(torch.Tensor, self.soft(answers))
             return votes + (soft - soft.detach())  # the value is the votes' to the last bit
         return votes
 

@@ -83,7 +83,7 @@ def widen(
         first.bias = nn.Parameter(first.bias.detach()[places])
     second.weight = nn.Parameter(second.weight.detach()[:, places] * shares)
     first.out_features = second.in_features = units
-    return _same(module, grown, inputs)
+    return same(module, grown, inputs)
 
 
 def deepen(module: nn.Module, layer: str, inputs: InputSpec) -> nn.Module:
@@ -120,9 +120,9 @@ def deepen(module: nn.Module, layer: str, inputs: InputSpec) -> nn.Module:
     behind = at + 1 + len(follows)
     deeper = nn.Sequential(*parts[:behind], idle, *copy.deepcopy(follows), *parts[behind:])
     if not above:
-        return _same(module, deeper.train(module.training), inputs)
+        return same(module, deeper.train(module.training), inputs)
     grown.set_submodule(above, deeper.train(stack.training))
-    return _same(module, grown, inputs)
+    return same(module, grown, inputs)
 
 
 def drop_out(module: nn.Module, p: float) -> nn.Module:
@@ -239,7 +239,7 @@ def _is_slope(layer: nn.Module) -> bool:
     return isinstance(layer, nn.PReLU) and layer.num_parameters == 1
 
 
-def _same(before: nn.Module, after: nn.Module, inputs: InputSpec) -> nn.Module:
+def same(before: nn.Module, after: nn.Module, inputs: InputSpec) -> nn.Module:
     """Return the network after a change, if it answers drawn rows as the one before.
 
     Raises:

@@ -12,18 +12,39 @@ from instar.models import predict
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
+_NAMED = "head_layer"
+
 
 class NoHead(InputError):
-    """Refuse surgery on a network that ends neither in a Linear nor in a convolutional layer."""
+    """Refuse surgery on a network without a head: a layer whose output is its answer.
+
+    That is a Linear layer, or a convolution at the end of a network that answers for pixels.
+    """
 
     code = "input.no_head"
 
-    def __init__(self, layers: Iterable[str]) -> None:
+    def __init__(self, layers: Iterable[str], tried: str = "") -> None:
+        got = f"the layers {', '.join(layers) or 'none'}"
         super().__init__(
             "a network that ends in a Linear layer",
-            f"the layers {', '.join(layers) or 'none'}",
-            "end it with nn.Linear, or choose the strategy incremental or full",
+            f"{got}, and {tried} makes another output than the answer" if tried else got,
+            "name its last one, `head` under `network` in instar.yaml, end it with nn.Linear, or "
+            "choose the strategy incremental or full",
         )
+
+
+class WrongHead(InputError):
+    """Refuse the name of a head that is no Linear layer of the network."""
+
+    code = "input.wrong_head"
+
+    def __init__(self, named: str, module: nn.Module) -> None:
+        linear = dense(module)
+        known = f"a dense layer out of {', '.join(linear)}"
+        wanted = known if linear else "no network.head, since the network has no dense layer"
+        layer = dict(module.named_modules()).get(named)
+        got = f"{named!r}, a {type(layer).__name__}" if layer is not None else repr(named)
+        super().__init__(wanted, got, "correct `head` under `network` in instar.yaml")
 
 
 def blocks(module: nn.Module) -> tuple[str, ...]:
@@ -51,6 +72,32 @@ def stacks(module: nn.Module) -> list[tuple[str, ...]]:
     return [part for part in (*parts, rest) if part]
 
 
+def dense(module: nn.Module) -> tuple[str, ...]:
+    """Name the Linear layers, in the order in which they were declared.
+
+    Example:
+        >>> dense(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
+        ('0', '2')
+    """
+    return tuple(n for n, layer in module.named_modules() if isinstance(layer, nn.Linear))
+
+
+def name_head(module: nn.Module, name: str) -> None:
+    """Say which layer makes the logits, where it is not the one that is declared last.
+
+    Raises:
+        WrongHead: it is no Linear layer of the network.
+    Example:
+        >>> net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+        >>> name_head(net, "0")
+        >>> head(net)
+        '0'
+    """
+    if name not in dense(module):
+        raise WrongHead(name, module)
+    setattr(module, _NAMED, name)
+
+
 def head(module: nn.Module) -> str:
     """Name the last Linear layer, the one that makes the logits.
 
@@ -63,12 +110,11 @@ def head(module: nn.Module) -> str:
         >>> head(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
         '2'
     """
-    if (named := getattr(module, "head_layer", None)) is not None:
+    if (named := getattr(module, _NAMED, None)) is not None:
         if not named:
             raise NoHead(blocks(module))
         return str(named)
-    linear: list[str] = [n for n, layer in module.named_modules() if isinstance(layer, nn.Linear)]
-    if linear:
+    if linear := dense(module):
         return linear[-1]
     parts = dict(module.named_modules())
     name: str = next(reversed(parts))
@@ -117,7 +163,7 @@ def features(module: nn.Module, inputs: Sequence[torch.Tensor], batch: int = 409
         module.train(training)
     found, out = torch.cat(caught), torch.cat(answers)
     if found.dim() not in (2, 4) or len(found) != len(out) or not _answers(layer, found, out):
-        raise NoHead(blocks(module))
+        raise NoHead(blocks(module), name)
     return found
 
 

@@ -11,6 +11,7 @@ from instar.policy.schema import ImpossibleValue, UnknownKey, WrongType
 
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
+_OWN = ("build", "family", "head")  # whatever else stands there is an option of the family
 _LONGEST = 200  # characters; a file system takes 255 for one name
 
 
@@ -33,16 +34,16 @@ def network(document: Document) -> Network:
         raise WrongType(
             "network", "a text or a section", value, document.origin(("network",)), todo
         )
-    build, family = (_text(document, value, name) for name in ("build", "family"))
+    build, family, head = (_text(document, value, name) for name in _OWN)
     if (build is None) == (family is None):
         wanted = "either build or family"
         raise ImpossibleValue("network", wanted, value, document.origin(("network",)))
-    options = {key: item for key, item in value.items() if key not in ("build", "family")}
+    options = {key: item for key, item in value.items() if key not in _OWN}
     if build is not None:
         _function(document, build, options)
     for name, item in options.items():
         _option(document, name, item)
-    return Network(build=build, family=family, options=options)
+    return Network(build=build, family=family, options=options, head=head)
 
 
 def _text(document: Document, value: dict[str, Any], name: str) -> str | None:
@@ -58,7 +59,7 @@ def _function(document: Document, build: str, options: dict[str, Any]) -> None:
         origin = document.origin(("network", "build"))
         raise ImpossibleValue("network.build", "module:function", build, origin, "see the README")
     for name in options:
-        raise UnknownKey(f"network.{name}", document.origin(("network", name)), ["build"])
+        raise UnknownKey(f"network.{name}", document.origin(("network", name)), ["build", "head"])
 
 
 def _option(document: Document, name: str, item: Any) -> None:

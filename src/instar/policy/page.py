@@ -34,7 +34,8 @@ A setting is taken from the first place that has it:
 `instar policy show` prints every value in force and where it is from. Values are YAML 1.2: `true`
 and `false` are the only booleans, dates are texts, `1e-4` is a number. Unknown and repeated keys,
 wrong types, impossible values, anchors and tags are refused, with the line. Shares are fractions.
-The options of a network family stand beside `family`.
+The options of a network family stand beside `family`. Where the last dense layer that a network
+declares is not the one that makes its logits, name that one: `{build: nets:build, head: top.2}`.
 
 The *digest* of a policy names its values, not the way they were written; every update carries it.
 """

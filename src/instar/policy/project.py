@@ -93,6 +93,8 @@ def _leaves(project: Project) -> Iterator[tuple[str, Any, str]]:
         yield f"task.{field.name}", getattr(project.task, field.name), field.metadata["doc"]
     name = "family" if project.network.build is None else "build"
     yield f"network.{name}", getattr(project.network, name), "where the network comes from"
+    if project.network.head is not None:
+        yield "network.head", project.network.head, "the layer that makes the logits"
     for option, value in project.network.options.items():
         yield f"network.{option}", value, "option of the family"
     yield from _settings(project.policy.data, "data")

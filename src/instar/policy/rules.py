@@ -106,6 +106,14 @@ def _elsewhere(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
         yield "policy.train.pretrained", what, None
 
 
+def _growth(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    train = policy.train
+    still = train.widen == 1 and not train.deepen and train.dropout is None
+    if policy.plan.strategy == "grow" and still:
+        wanted = "more than 1 (or train.deepen, or train.dropout), as plan.strategy is grow,"
+        yield "policy.train.widen", wanted, train.widen
+
+
 def _ensemble(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     kind, strategy = policy.train.ensemble.kind, policy.plan.strategy
     key = "policy.train.ensemble.kind"
@@ -143,6 +151,7 @@ RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _training,
     _tuning,
     _elsewhere,
+    _growth,
     _ensemble,
     _metrics,
     _steps,

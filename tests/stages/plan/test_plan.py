@@ -13,6 +13,7 @@ from instar.core.records import Admission, Network
 from instar.data import snapshot
 from instar.models import build, weights
 from instar.models.strategies import STRATEGIES
+from instar.retrace import stable
 from instar.stages.plan import plan
 from instar.stages.plan.rule import NotAllowed
 
@@ -62,7 +63,7 @@ def test_plan_updates_after_drift_with_reason_and_forecasts(line, seed):
     assert record.strategy in ("incremental", "hybrid", "warm")
     assert "points" in record.reason
     by_name = {f.strategy: f for f in record.forecasts}
-    assert set(by_name) == set(STRATEGIES) - {"adapt-stats", "adapter"}
+    assert set(by_name) == set(STRATEGIES) - {"adapt-stats", "adapter", "transfer", "grow"}
     assert by_name["incremental"].gain > 0.02
     assert by_name["incremental"].cpu_s > 0
     assert by_name["incremental"].passes < 0.25 * by_name["full"].passes
@@ -166,7 +167,8 @@ def test_plan_works_for_other_tasks(request, name):
 def test_plan_is_repeatable_but_for_clock_times(line):
     world = line(turn=0.5)
     first, again = run(world), run(world)
-    assert (first.strategy, first.reason) == (again.strategy, again.reason)
+    assert first.strategy == again.strategy
+    assert stable(first.reason) == stable(again.reason)
     assert [f.gain for f in first.forecasts] == [f.gain for f in again.forecasts]
 
 

@@ -128,6 +128,13 @@ def test_choose_takes_what_is_worth_most():
     assert chosen(PlanPolicy(value_per_point=0.001)) == "keep"
 
 
+def test_choose_says_how_to_name_a_head_that_is_not_found():
+    means = Means(ALL.there - {Need.HEAD}, dense=("top", "body.0"))
+    facts = Facts("", means, None, None, {})
+    with pytest.raises(NotPossible, match=r"dense layers top, body\.0 .*`head` under `network`"):
+        choose(facts, PlanPolicy(strategy="head"))
+
+
 def known(rows, means=ALL, **more):
     names = ("incremental", "full", "transfer")
     made = {n: Forecast(n, 0.02 + 0.01 * (n == "transfer"), 0.0, 0.0, 1.0, 1.0) for n in names}

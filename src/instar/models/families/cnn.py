@@ -32,11 +32,11 @@ class NoImage(InputError):
 
 
 class CNN(nn.Module):
-    """Convolve 3 x 3, halve, repeat; then one hidden dense layer.
+    """Convolve 3 x 3, halve, repeat; then one hidden dense layer, or several.
 
-    `channels` are the widths of the convolutions, `hidden` that of the dense layer; `dropout` is
-    a fraction in [0, 1), before the head. `activation`, `norm` and `initialisation` are names out
-    of their tables.
+    `channels` are the widths of the convolutions, `hidden` that of the dense layer, or a list;
+    `dropout` is a fraction in [0, 1), behind each dense layer. `activation`, `norm` and
+    `initialisation` are names out of their tables.
 
     Example:
         >>> net = CNN(InputSpec(image=(1, 8, 8), outputs=10), channels=[4, 8], hidden=16)
@@ -48,7 +48,7 @@ class CNN(nn.Module):
         self,
         inputs: InputSpec,
         channels: Sequence[int] = (16, 32),
-        hidden: int = 64,
+        hidden: int | Sequence[int] = 64,
         dropout: float = 0.0,
         activation: str = "relu",
         norm: str = "none",
@@ -67,8 +67,12 @@ class CNN(nn.Module):
             depth, height, width = maps, height // 2, width // 2
         self.convolutions = nn.Sequential(*layers)
         size = inputs.numbers + self.embeddings.width + depth * height * width
-        self.dense = nn.Sequential(*dense(size, hidden, dropout, activation, norm))
-        self.head = nn.Linear(hidden, inputs.outputs)
+        stack: list[nn.Module] = []
+        for units in [hidden] if isinstance(hidden, int) else hidden:
+            stack += dense(size, units, dropout, activation, norm)
+            size = units
+        self.dense = nn.Sequential(*stack)
+        self.head = nn.Linear(size, inputs.outputs)
         initialise(self, initialisation)
 
     def forward(self, *parts: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from instar.core.family import Family
 from instar.models.strategies.adapt_stats import adapt_stats
 from instar.models.strategies.adapter import adapter
 from instar.models.strategies.full import full
+from instar.models.strategies.grow import grow
 from instar.models.strategies.head import head
 from instar.models.strategies.hybrid import hybrid
 from instar.models.strategies.incremental import incremental
@@ -38,6 +39,7 @@ STRATEGIES: Family[Strategy] = Family(
         "adapt-stats": adapt_stats,
         "adapter": adapter,
         "transfer": transfer,
+        "grow": grow,
         "full": full,
     },
 )

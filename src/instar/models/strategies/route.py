@@ -20,6 +20,7 @@ class Need(enum.Enum):
     HEAD = "a network that ends in a Linear layer"
     STATISTICS = "batch normalisation in the network"
     ATTENTION = "attention in the network"
+    FAMILY = "a network of a family of ours, such as mlp or cnn"
     PRETRAINED = "a file of pretrained weights (train.pretrained)"
 
 
@@ -46,6 +47,7 @@ class Route:
     `start`: the champion's weights, or new ones. `learn`: the rows gone through once an epoch.
     `fit`: gradient steps over the network, a refit of the head alone, or nothing. `methods`
     names what is composed, in order; `settings` fill in what the policy leaves to the strategy.
+    With `grow` the champion's network gets another shape first.
     """
 
     recipe: Recipe
@@ -54,6 +56,7 @@ class Route:
     fit: Literal["steps", "head", "none"] = "steps"
     methods: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    grow: bool = False
 
     def rows(self, case: Case) -> int:
         """Count the rows of an epoch."""

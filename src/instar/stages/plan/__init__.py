@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -21,7 +22,7 @@ from instar.core.records import (
 )
 from instar.core.tools import Tools
 from instar.models import analyse
-from instar.models.strategies import Case
+from instar.models.strategies import STRATEGIES, Case
 from instar.stages.plan import evidence as gathering
 from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.findings import findings
@@ -62,6 +63,8 @@ def plan(
     if rungs:
         return climbed(rungs, policy, _members(request))
     changed = _changed(request, champion)
+    if not changed:  # the champion's head may have been named since
+        champion = replace(champion, network=request.network)
     with _one_thread():
         tools.progress("plan", 0, 3, "reading rows")
         seen = _gathered(champion, admission, changed, policy, tools)
@@ -74,7 +77,8 @@ def plan(
         there = means(request, champion, admission, net, tools.artifacts)
         case = _case(request, champion, admission, there)
         anew = ("keep", *there.possible(("transfer",)), "full")
-        names = there.possible(policy.strategies) if not changed else anew
+        allowed = dict.fromkeys((*policy.strategies, *({policy.strategy} & {*STRATEGIES})))
+        names = there.possible(allowed) if not changed else anew
         expected = forecasts(seen, tried, case, names, policy) if seen else ()
         expected = tuple(corrected(one, past) for one in expected)
     by_name = {one.strategy: one for one in expected}
@@ -114,7 +118,7 @@ def _changed(request: Request, champion: ModelVersion) -> str:
     changes = []
     if strange := set(request.features) ^ set(champion.preprocessing.columns):
         changes.append(f"the features change ({', '.join(sorted(strange))})")
-    if request.network != champion.network:
+    if replace(request.network, head=champion.network.head) != champion.network:
         changes.append("the network changes")
     return " and ".join(changes)
 

@@ -11,15 +11,21 @@ from instar.core.records import Admission, ModelVersion, Request
 from instar.core.tools import Artifacts
 from instar.data import snapshot
 from instar.models import surgery
+from instar.models.build import example
 from instar.models.strategies import STRATEGIES, Need
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """Say what is at hand. `there` are the needs that are met; `added` the new classes."""
+    """Say what is at hand.
+
+    `there` are the needs that are met; `added` the new classes; `dense` names the network's dense
+    layers.
+    """
 
     there: frozenset[Need]
     added: tuple[str, ...] = ()
+    dense: tuple[str, ...] = ()
 
     def lacks(self, name: str) -> tuple[Need, ...]:
         """List what a strategy needs and does not find."""
@@ -43,21 +49,25 @@ def means(
     met[Need.PRETRAINED] = (
         request.pretrained is not None and request.pretrained.weights in artifacts
     )
+    met[Need.FAMILY] = request.network.family is not None
     if net is not None:
         kinds = tuple(type(module) for module in net.modules())
-        met[Need.HEAD] = _has_head(net)
+        met[Need.HEAD] = _has_head(net, champion)
         met[Need.STATISTICS] = any(issubclass(kind, _NORMALISED) for kind in kinds)
         met[Need.ATTENTION] = any("attention" in kind.__name__.lower() for kind in kinds)
     added = tuple(c for c in request.task.classes if c not in champion.task.classes)
-    return Means(frozenset(need for need, there in met.items() if there), added)
+    there = frozenset(need for need, there in met.items() if there)
+    return Means(there, added, surgery.dense(net) if net is not None else ())
 
 
 _NORMALISED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def _has_head(net: nn.Module) -> bool:
+def _has_head(net: nn.Module, champion: ModelVersion) -> bool:
+    """Try it: a dense layer that is declared last need not make the answer."""
+    inputs = champion.preprocessing.inputs(champion.task.outputs, dense=champion.task.dense)
     try:
-        surgery.head(net)
+        surgery.features(net, example(inputs))
     except surgery.NoHead:
         return False
     return True

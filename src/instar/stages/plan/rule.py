@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from instar.core.errors import PolicyError, UnknownName
 from instar.core.policy import PlanPolicy
 from instar.core.records import Forecast
-from instar.models.strategies import STRATEGIES
+from instar.models.strategies import STRATEGIES, Need
 from instar.models.strategies.transfer import FEW
 from instar.stages.plan.means import Means
 from instar.stages.plan.probe import Probe
@@ -41,8 +41,12 @@ class NotPossible(PolicyError):
 
     code = "policy.strategy_not_possible"
 
-    def __init__(self, strategy: str, lacks: str) -> None:
-        super().__init__(f"{lacks} for {strategy}", "none", "set plan.strategy: auto")
+    def __init__(self, strategy: str, lacks: Need, means: Means) -> None:
+        got, todo = "none", "set plan.strategy: auto"
+        if lacks is Need.HEAD and means.dense:
+            got = f"none among the dense layers {', '.join(means.dense)} that makes the answer"
+            todo = f"name it, `head` under `network` in instar.yaml, or {todo}"
+        super().__init__(f"{lacks.value} for {strategy}", got, todo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def choose(facts: Facts, policy: PlanPolicy) -> Choice:
         return _rebuilt(facts, policy)
     if policy.strategy != "auto":
         if lacks := facts.means.lacks(policy.strategy):
-            raise NotPossible(policy.strategy, lacks[0].value)
+            raise NotPossible(policy.strategy, lacks[0], facts.means)
         return Choice(policy.strategy, "the policy names it")
     if facts.means.added:
         return _allowed(_grown(facts), facts.means, policy)
@@ -103,7 +107,7 @@ def _rebuilt(facts: Facts, policy: PlanPolicy) -> Choice:
     changed, named = facts.changed, policy.strategy
     if named == "transfer" or (named == "auto" and facts.few and "transfer" in policy.strategies):
         if lacks := facts.means.lacks("transfer"):
-            raise NotPossible("transfer", lacks[0].value)
+            raise NotPossible("transfer", lacks[0], facts.means)
         return Choice("transfer", f"{changed}, and pretrained weights are at hand")
     if named not in {"auto", "full"}:
         raise NotAllowed("full", changed, named)

@@ -30,7 +30,7 @@ from instar.data import snapshot
 from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
-from instar.stages.train import devices, ensembles, health, memory, rows, sample
+from instar.stages.train import devices, ensembles, growth, health, memory, rows, sample
 from instar.stages.train.attempt import Attempt, Ended, Given
 from instar.stages.train.ensembles import Made
 from instar.stages.train.loop import State
@@ -79,12 +79,16 @@ def train(
     device = devices.choose(tools.machine)
     # A full training makes an ensemble's members anew, or none; any other goes on with it whole.
     begun = request.network.alone() if route.start == "anew" else request.network
-    given = Given(replace(request, network=begun), champion, admission, tools, device)
     with (
         _threads(policy.threads),
         metered(tools.clock, tools.rates) as used,
         device.lent(),
     ):
+        start_of, notes = champion, []
+        if route.grow:
+            start_of, note = growth.grown(champion, begun, policy, tools)
+            begun, notes = start_of.network, [note]
+        given = Given(replace(request, network=begun), start_of, admission, tools, device)
         tuned = tune(given, route, policy, plan.strategy) if policy.tune.trials else None
         network = tuned.network if tuned and tuned.network else begun
         several, why = _several(given, route, policy, tuned, network, plan.strategy)
@@ -102,7 +106,7 @@ def train(
     saved = weights.save(ended.state)
     return Training(
         verdict=worst(findings or ended.findings),
-        findings=(*findings, *ended.findings, *([tuned.finding] if tuned else []), *why),
+        findings=(*findings, *ended.findings, *([tuned.finding] if tuned else []), *notes, *why),
         weights=tools.artifacts.put(saved),
         preprocessing=start.preprocessing,
         schema=start.schema,

@@ -143,7 +143,8 @@ def _overfit(run: Run, train_loss: float) -> Finding:
         "overfit",
         f"validation loss {run.best_loss:.4f} against {train_loss:.4f} on training rows",
         (gap, OVERFIT, "share of the training loss"),
-        remedy="more rows, a higher train.weight_decay, or a smaller network",
+        remedy="more rows, a higher train.weight_decay, a smaller network, or plan.strategy: grow "
+        "with train.dropout: 0.3",
     )
 
 
@@ -154,7 +155,8 @@ def _underfit(train_loss: float, constant: float) -> Finding:
         f"loss {train_loss:.4f} on training rows"
         + (f" against {constant:.4f} of the best constant answer" if known else ""),
         (train_loss / constant if known else 0.0, UNDERFIT, "constant answers"),
-        remedy="more epochs, a higher train.lr, a larger network, a lower train.weight_decay, "
+        remedy="more epochs, a higher train.lr, a larger network (plan.strategy: grow with "
+        "train.widen: 1.5 or train.deepen: 1), a lower train.weight_decay, "
         "train.l1 or train.l2, or features that say more",
     )
 

@@ -116,7 +116,7 @@ def row_bytes(how: Preprocessing, task: Task) -> int:
         >>> row_bytes(how, Task(TaskKind.BINARY, "y", ("no", "yes")))
         16
     """
-    spec = how.inputs(task.outputs)
+    spec = how.inputs(task.outputs, dense=task.dense)
     label = 8 if task.kind is TaskKind.MULTICLASS else 4
     return 4 * spec.numbers + 8 * len(spec.categories) + 4 * math.prod(spec.image or (0,)) + label
 
