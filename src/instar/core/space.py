@@ -33,6 +33,7 @@ KEPT = {
     "stream": "is a matter of memory",
     "threads": "changes no weight",
     "tune": "is the tuning",
+    "workers": "is a matter of speed",
 }
 """Settings of the training that are not tuned, and why."""
 

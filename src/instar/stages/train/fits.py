@@ -15,7 +15,7 @@ from instar.models import surgery
 from instar.models.head import refit
 from instar.stages.train import course, loop
 from instar.stages.train.compute import Compute
-from instar.stages.train.loop import Brought, Course, Held, Keeper, Run, Source, copied
+from instar.stages.train.loop import Brought, Course, Held, Keeper, Run, Source, Team, copied
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
 from instar.stages.train.stream import Stream
@@ -37,6 +37,7 @@ class Fitting:
     tell: Callable[[Epoch], None]
     compute: Compute = field(default_factory=Compute)
     stream: Stream | None = None
+    team: Team | None = None
 
 
 Fit: TypeAlias = Callable[[Fitting], Run]
@@ -60,6 +61,7 @@ def steps(given: Fitting) -> Run:
         keeper=given.keeper,
         tell=given.tell,
         compute=given.compute,
+        team=given.team,
     )
 
 
