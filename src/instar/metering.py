@@ -73,8 +73,9 @@ def metered(clock: Clock, rates: Rates) -> Iterator[Callable[[], Cost]]:
         clock: Gives the wall seconds.
         rates: Prices, and the assumed power of a core where nothing measures it.
     Returns:
-        A function that says what was used so far. CPU seconds are those of this process; GPU
-        seconds those for which it held cards, used or not; `peak_bytes` is its peak since it began.
+        A function that says what was used so far. CPU seconds are those of this process and of
+        children that have ended; GPU seconds those for which it held cards, used or not;
+        `peak_bytes` is its peak since it began.
     Example:
         >>> from instar.testing.tools import FakeClock
         >>> clock = FakeClock()
@@ -84,7 +85,7 @@ def metered(clock: Clock, rates: Rates) -> Iterator[Callable[[], Cost]]:
         >>> cost.wall_s, cost.gpu_s, 0 <= cost.money <= cost.cpu_s
         (2.0, 0.0, True)
     """
-    cpu, wall = time.process_time(), clock.monotonic()
+    cpu, wall = cpu_seconds(), clock.monotonic()
     processor, cards, lock = Processor(POWERCAP), Cards(), threading.Lock()
     done = threading.Event()
     if (torch := _cuda()) is not None:
@@ -99,7 +100,7 @@ def metered(clock: Clock, rates: Rates) -> Iterator[Callable[[], Cost]]:
     def used() -> Cost:
         read()
         span = clock.monotonic() - wall
-        return _cost(time.process_time() - cpu, span, processor, cards, rates)
+        return _cost(cpu_seconds() - cpu, span, processor, cards, rates)
 
     def follow() -> None:
         while not done.wait(EVERY_S):
@@ -114,6 +115,12 @@ def metered(clock: Clock, rates: Rates) -> Iterator[Callable[[], Cost]]:
         done.set()
         if thread.is_alive():
             thread.join()
+
+
+def cpu_seconds() -> float:
+    """Count the CPU seconds of this process, and of those that it started and that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _cost(cpu_s: float, wall_s: float, processor: Processor, cards: Cards, rates: Rates) -> Cost:

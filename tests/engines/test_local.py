@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 
 import pytest
 
 from instar.engines import ENGINES
 from instar.engines.local import Local
+from instar.testing.contracts.engines import EngineContract, gone, until
 from instar.testing.contracts.families import unknown_name
 
 WORK = """
@@ -58,6 +60,34 @@ def test_map_carries_the_first_error_over_whole(work):
     assert str(error) == "wanted an even number; got 5; add one"
     assert (error.number, error.todo) == (5, "add one")
     assert "in even" in error.__notes__[0]
+
+
+class TestLocal(EngineContract):
+    def make(self):
+        return Local(2)
+
+
+ALONE = """
+import sys, time
+from pathlib import Path
+from instar.engines.local import Local
+from instar.testing.contracts.engines import write_and_wait
+
+if __name__ == "__main__":
+    Local().submit(write_and_wait, Path(sys.argv[1]))
+    time.sleep(600)
+"""
+
+
+def test_worker_ends_with_the_one_that_started_it_however_that_ends(tmp_path):
+    script, file = tmp_path / "alone.py", tmp_path / "pid"
+    script.write_text(ALONE)
+    parent = subprocess.Popen([sys.executable, str(script), str(file)])
+    until(lambda: file.exists() and file.read_text())
+    assert not gone(file)
+    parent.kill()
+    parent.wait()
+    until(lambda: gone(file))
 
 
 def test_engines_name_what_they_know():

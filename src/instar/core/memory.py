@@ -6,7 +6,7 @@ _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "bad_al
 
 
 def ran_out(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out, on whatever device.
+    """Tell whether an error says, or one that it came of, that memory ran out on some device.
 
     Example:
         >>> ran_out(MemoryError()), ran_out(ValueError("no such layer"))
@@ -17,4 +17,6 @@ def ran_out(error: BaseException) -> bool:
         True
     """
     said = str(error).lower()
-    return isinstance(error, MemoryError) or any(word in said for word in _WORDS)
+    if isinstance(error, MemoryError) or any(word in said for word in _WORDS):
+        return True
+    return error.__cause__ is not None and ran_out(error.__cause__)

@@ -164,6 +164,9 @@ class TuneRule:
     budget_s: float | None = setting(
         None, "seconds after which no further trial begins; empty: no end", gt=0
     )
+    parallel: int = setting(
+        1, "trials at work at the same time, each in a process of its own", ge=1, le=64
+    )
     sampler: str = setting("tpe", "what chooses the settings of the next trial")
     pruner: str = setting("median", "what ends a trial early that falls behind the others")
     space: Mapping[str, Any] = setting(
@@ -255,6 +258,9 @@ class TrainPolicy:
     )
     full_epochs: int = setting(12, "epochs of a full training", ge=1)
     threads: int = setting(1, "CPU threads of the training process", ge=1)
+    workers: int = setting(
+        1, "processes that share each batch of a training; each holds its rows", ge=1, le=64
+    )
     stream: Literal["auto", "always", "never"] = setting(
         "auto", "read rows from their files in each epoch; auto: where they do not fit into memory"
     )

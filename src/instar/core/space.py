@@ -38,6 +38,7 @@ KEPT = {
     "threads": "changes no weight",
     "tune": "is the tuning",
     "widen": "is the shape of the strategy grow",
+    "workers": "is a matter of speed",
 }
 """Settings of the training that are not tuned, and why."""
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from instar.core.errors import BackendError
 from instar.core.policy import RunPolicy
 
 T = TypeVar("T")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 class Artifacts(Protocol):
@@ -118,10 +121,64 @@ class Progress(Protocol):
     def __call__(self, what: str, done: float = 0, total: float = 0, note: str = "") -> None: ...
 
 
-class Engine(Protocol):
-    """Where heavy work runs. `fn` and the items must be picklable."""
+class WorkerLost(BackendError):
+    """Report a worker of an engine that ended without a word."""
 
-    def map(self, fn: Callable[[T], R], items: Iterable[T]) -> list[R]: ...
+    code = "backend.worker_lost"
+    retryable = True
+
+    def __init__(self, who: str, how: str) -> None:
+        super().__init__(
+            f"{who} to work to the end",
+            f"one that {how}",
+            "see whether memory ran out there; go on: resume it",
+        )
+
+
+class Job(Protocol[R_co]):
+    """One piece of work that was begun elsewhere."""
+
+    def done(self) -> bool:
+        """Tell whether it has ended, in whatever way."""
+        ...
+
+    def result(self) -> R_co:
+        """Wait for what came of it; raises what it raised, or WorkerLost."""
+        ...
+
+    def end(self) -> None:
+        """End it, wherever it is."""
+        ...
+
+
+class Group(Protocol):
+    """Workers that were begun together, one for each item, and work until they are ended."""
+
+    def check(self, within_s: float = 0.0) -> None:
+        """See that nobody has failed; raises what one raised, or WorkerLost."""
+        ...
+
+
+class Engine(Protocol):
+    """Where heavy work runs. `fn` and the items must be picklable.
+
+    Whoever uses one cannot tell where it runs: an engine on many machines has the same three verbs.
+    """
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """Return the results in the order of the items."""
+        ...
+
+    def submit(self, fn: Callable[[T], R], item: T) -> Job[R]:
+        """Begin one piece of work that stands for itself: a trial, a fold."""
+        ...
+
+    def group(self, fn: Callable[[T], object], items: Sequence[T]) -> AbstractContextManager[Group]:
+        """Begin work on all items at once: the workers of one training, whose ranks they hold.
+
+        They find each other by themselves. Whoever still works at the end is ended.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

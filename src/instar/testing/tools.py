@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, derive_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -111,11 +112,52 @@ def silent(what: str, done: float = 0, total: float = 0, note: str = "") -> None
     """Tell nobody how far the work is."""
 
 
+class InlineJob(Generic[R]):
+    """Work that was done when it was begun."""
+
+    def __init__(self, fn: Callable[[T], R], item: T) -> None:
+        self._made: list[R] = []
+        self._failed: Exception | None = None
+        try:
+            self._made.append(fn(item))
+        except Exception as error:  # noqa: BLE001  # whoever asks for the result shall have it
+            self._failed = error
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> R:
+        if self._failed is not None:
+            raise self._failed
+        return self._made[0]
+
+    def end(self) -> None:
+        """Do nothing: it has ended."""
+
+
+class InlineGroup:
+    """Workers that are done, each after the other."""
+
+    def __init__(self, jobs: Sequence[InlineJob[object]]) -> None:
+        self._jobs = jobs
+
+    def check(self, within_s: float = 0.0) -> None:
+        for job in self._jobs:
+            job.result()
+
+
 class InlineEngine:
-    """Run everything here and now, in order."""
+    """Run everything here and now, in order; nothing that has to meet can."""
 
     def map(self, fn: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [fn(item) for item in items]
+
+    def submit(self, fn: Callable[[T], R], item: T) -> InlineJob[R]:
+        return InlineJob(fn, item)
+
+    @contextlib.contextmanager
+    def group(self, fn: Callable[[T], object], items: Sequence[T]) -> Iterator[InlineGroup]:
+        yield InlineGroup([InlineJob(fn, item) for item in items])
 
 
 class FakeSigner:

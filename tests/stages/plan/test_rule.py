@@ -138,7 +138,7 @@ def test_choose_says_how_to_name_a_head_that_is_not_found():
 def known(rows, means=ALL, **more):
     names = ("incremental", "full", "transfer")
     made = {n: Forecast(n, 0.02 + 0.01 * (n == "transfer"), 0.0, 0.0, 1.0, 1.0) for n in names}
-    probe = Probe(estimate(0.02, 0.002), forgetting=0.0, flips=0.0)
+    probe = probed(0.02, 0.002)
     return Facts(more.pop("changed", ""), means, probe, None, made, rows)
 
 

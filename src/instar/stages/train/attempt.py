@@ -20,7 +20,7 @@ from instar.stages.train.compute import Compute
 from instar.stages.train.devices.cpu import Cpu
 from instar.stages.train.devices.device import Device
 from instar.stages.train.fits import FITS, Fitting
-from instar.stages.train.loop import Course, Keeper, Run, State
+from instar.stages.train.loop import Course, Keeper, Run, State, Team
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods import ask
 from instar.stages.train.methods.part import Part
@@ -109,12 +109,23 @@ def ready(given: Given, route: Route, policy: TrainPolicy, seed: int | None = No
     return Attempt(route, policy, loss, start, parts, data, way, keeper, how, origin)
 
 
-def end(attempt: Attempt, tell: Callable[[Epoch], None]) -> Ended:
-    """Carry an attempt out, from its last checkpoint if it has one.
+def end(attempt: Attempt, tell: Callable[[Epoch], None], team: Team | None = None) -> Ended:
+    """Carry an attempt out, from its last checkpoint if it has one, and choose its weights.
 
+    Args:
+        team: The processes that share its batches; None where this one is alone.
     Raises:
         Interrupted: the work is to be left; see `loop.fit`.
     """
+    start, run = attempt.start, carried_out(attempt, tell, team)
+    learnt = _loss_on_training_rows(start, run, attempt.course)
+    state, findings = _finished(start.net, run, attempt.parts)
+    findings += reading.told(start.reading, start.stream, len(start.learn))
+    return Ended(run, learnt, state, tuple(findings))
+
+
+def carried_out(attempt: Attempt, tell: Callable[[Epoch], None], team: Team | None) -> Run:
+    """Make an attempt's steps."""
     start = attempt.start
     fitting = Fitting(
         net=start.net,
@@ -126,12 +137,9 @@ def end(attempt: Attempt, tell: Callable[[Epoch], None]) -> Ended:
         tell=tell,
         compute=attempt.compute,
         stream=_streamed(start, attempt.parts),
+        team=team,
     )
-    run = FITS[attempt.route.fit](fitting)
-    learnt = _loss_on_training_rows(start, run, attempt.course)
-    state, findings = _finished(start.net, run, attempt.parts)
-    findings += reading.told(start.reading, start.stream, len(start.learn))
-    return Ended(run, learnt, state, tuple(findings))
+    return FITS[attempt.route.fit](fitting)
 
 
 def _joined(start: Start, parts: Sequence[Part]) -> rows.Rows:

@@ -60,9 +60,7 @@ def save(folder: Folder, checkpoint: Checkpoint) -> None:
     Raises:
         Unwritable: what was read back is not what was written.
     """
-    header = {"key": checkpoint.key, "plain": json.dumps(checkpoint.plain)}
-    whole = {name: t.detach().cpu().contiguous().clone() for name, t in checkpoint.tensors.items()}
-    data = safetensors.save(whole, header)
+    data = packed(checkpoint)
     crashpoint("checkpoint.write")
     if NAME in folder.list():
         folder.rename(NAME, BEFORE)
@@ -91,12 +89,24 @@ def load(folder: Folder, key: str) -> tuple[Checkpoint | None, list[str]]:
             folder.remove(name)
             damaged.append(name)
             continue
-        (length,) = struct.unpack("<Q", data[:8])
-        header = json.loads(data[8 : 8 + length])["__metadata__"]
-        if header["key"] == key:
-            plain = json.loads(header["plain"])
-            return Checkpoint(key, safetensors.load(data), plain), damaged
+        kept = opened(data)
+        if kept.key == key:
+            return kept, damaged
     return None, damaged
+
+
+def packed(checkpoint: Checkpoint) -> bytes:
+    """Write a checkpoint as bytes: safetensors, with the plain values in the header."""
+    header = {"key": checkpoint.key, "plain": json.dumps(checkpoint.plain)}
+    whole = {name: t.detach().cpu().contiguous().clone() for name, t in checkpoint.tensors.items()}
+    return safetensors.save(whole, header)
+
+
+def opened(data: bytes) -> Checkpoint:
+    """Read what `packed` wrote."""
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])["__metadata__"]
+    return Checkpoint(header["key"], safetensors.load(data), json.loads(header["plain"]))
 
 
 def _read(folder: Folder, name: str) -> bytes | None:

@@ -17,7 +17,7 @@ from instar.models.head import refit
 from instar.models.tasks import lesson_of
 from instar.stages.train import course, loop
 from instar.stages.train.compute import Compute
-from instar.stages.train.loop import Brought, Course, Held, Keeper, Run, Source, copied
+from instar.stages.train.loop import Brought, Course, Held, Keeper, Run, Source, Team, copied
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
 from instar.stages.train.stream import Stream
@@ -39,6 +39,7 @@ class Fitting:
     tell: Callable[[Epoch], None]
     compute: Compute = field(default_factory=Compute)
     stream: Stream | None = None
+    team: Team | None = None
 
 
 Fit: TypeAlias = Callable[[Fitting], Run]
@@ -65,6 +66,7 @@ def steps(given: Fitting) -> Run:
         keeper=given.keeper,
         tell=given.tell,
         compute=given.compute,
+        team=given.team,
     )
     run.began = began
     return run

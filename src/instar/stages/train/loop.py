@@ -105,6 +105,39 @@ class Source(Protocol):
         ...
 
 
+class Team(Protocol):
+    """Several processes that train together; each has a `rank`, and the one with 0 leads."""
+
+    @property
+    def rank(self) -> int: ...
+
+    def share(self, places: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Take this process's share of a batch, and the share's weight in it."""
+        ...
+
+    def begin(self, step: int) -> None:
+        """Seed a step's random numbers."""
+        ...
+
+    def summed(
+        self, gradient: torch.Tensor, loss: torch.Tensor, weight: float, *, stopping: bool
+    ) -> bool:
+        """Sum gradient and loss over all processes; tell whether all are to stop."""
+        ...
+
+    def same(self, net: nn.Module) -> None:
+        """Give all networks the same state besides their weights."""
+        ...
+
+    def told(self, data: bytes) -> bytes:
+        """Tell everybody what the leader has."""
+        ...
+
+    def judged(self, numbers: Sequence[float]) -> list[float]:
+        """Tell everybody the leader's numbers."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """Rows that are held where they are computed with: fresh ones first, then replayed ones."""
@@ -210,6 +243,7 @@ def fit(
     keeper: Keeper,
     tell: Callable[[Epoch], None],
     compute: Compute | None = None,
+    team: Team | None = None,
 ) -> Run:
     """Train until the course ends or the validation loss has stopped falling.
 
@@ -225,21 +259,23 @@ def fit(
         rows: Fresh rows first, then replayed ones; or where they come from.
         groups: The network's parameters with their shares of the peak rate.
         compute: Where and in which numbers; on the processor in FP32 where nothing is said.
+        team: The processes that share each batch; None where this one is alone.
     """
     compute = compute or Compute()
     source = Held(rows, fresh) if isinstance(rows, Rows) else rows
     ask, scaler, device = compute.forward(net), compute.scaler(), compute.device
+    leads = team is None or team.rank == 0
     flat = Flat([group.parameters for group in groups])
     slots = [{"params": [t], "pace": g.pace} for t, g in zip(flat.tensors, groups, strict=True)]
     optimizer = course.rule(slots, course.lr, course.weight_decay)
     pulls = [_pull(flat, net, anchor) for anchor in course.anchors]
     steps = course.steps(fresh)
     with _own_randomness(course.seed, device.seeds()) as order:
-        live = Live(net, optimizer, order, compute, scaler)
+        live = Live(net, optimizer, order, compute, scaler, team)
         run = _resume(keeper, live, valid, course)
         if course.average and not len(run.averaged):
             run.averaged = flat.weights.clone()
-        saved = keeper.clock.monotonic()
+        saved, stop = keeper.clock.monotonic(), False
         while run.epoch < course.epochs and run.epoch - run.best_epoch < course.patience:
             net.train()
             if run.step == 0:
@@ -255,18 +291,29 @@ def fit(
                 for group in optimizer.param_groups:
                     pace: Pace = group["pace"]
                     group["lr"] = rate * pace.scale if at >= pace.since * course.epochs else 0.0
-                out = ask(*[part[i] for part in data.inputs])  # (b, k)
-                loss = course.loss(out, data.labels[i])  # ()
+                mine, weight = (i, 1.0) if team is None else team.share(i)
+                if team is not None:
+                    team.begin(run.steps)
+                out = ask(*[part[mine] for part in data.inputs])  # (b, k)
+                loss = course.loss(out, data.labels[mine])  # ()
                 run.losses[step] = loss.detach()
                 for term in course.terms:
-                    loss = loss + term(out, data, i)  # ()
+                    loss = loss + term(out, data, mine)  # ()
                 flat.clear()
+                if team is not None:
+                    loss = loss * weight
                 if scaler is None:
                     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                     flat.gather()
                 else:
                     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                     flat.gather()
+                if team is not None:
+                    stop = team.summed(
+                        flat.gradient, run.losses[step], weight, stopping=keeper.pulse.stopping()
+                    )
+                    team.same(net)
+                if scaler is not None:
                     scaler.unscale_(optimizer)
                 if step == steps - 1:
                     run.layers.append(_by_layer(net, flat))
@@ -286,22 +333,25 @@ def fit(
                 run.passes += len(i)
                 run.steps, run.step = run.steps + 1, step + 1
                 keeper.pulse.beat()
-                if keeper.pulse.stopping() or keeper.due(saved, ended=False):
+                stop = stop if team is not None else keeper.pulse.stopping()
+                if stop or keeper.due(saved, ended=False):
                     run.norms[-steps:] = norms.tolist()
-                    _keep(keeper, run, live)
+                    if leads:
+                        _keep(keeper, run, live)
                     saved = keeper.clock.monotonic()
-                    if keeper.pulse.stopping():
+                    if stop:
                         raise Interrupted(f"after step {run.step} of epoch {run.epoch + 1}")
             run.epoch, run.step = run.epoch + 1, 0
             run.norms[-steps:] = norms.tolist()
             rate = _rate(course, run.epoch - 1 / steps, losses)
             with flat.standing_at(run.averaged if course.average else flat.weights):
-                look(run, net, valid, course, run.losses.mean().item(), norms.mean().item(), rate)
+                figures = run.losses.mean().item(), norms.mean().item(), rate
+                look(run, net, valid, course, *figures, team)
             tell(run.history[-1])
             if run.broken:
                 _blame(run, source, course)
                 break
-            if keeper.due(saved, ended=True):
+            if leads and keeper.due(saved, ended=True):
                 _keep(keeper, run, live)
                 saved = keeper.clock.monotonic()
     return run
@@ -384,18 +434,32 @@ def judge(net: nn.Module, valid: Rows, course: Course) -> tuple[float, float]:
     return course.loss(torch.from_numpy(out), labels).item(), course.metric(out, labels)
 
 
-def begin(net: nn.Module, valid: Rows, course: Course) -> Run:
+def _judged(net: nn.Module, valid: Rows, course: Course, team: Team | None) -> tuple[float, float]:
+    if team is None:
+        return judge(net, valid, course)
+    loss, metric = team.judged(judge(net, valid, course) if team.rank == 0 else (0.0, 0.0))
+    return loss, metric
+
+
+def begin(net: nn.Module, valid: Rows, course: Course, team: Team | None = None) -> Run:
     """Measure where a training starts; that counts as its epoch 0."""
-    loss, metric = judge(net, valid, course)
+    loss, metric = _judged(net, valid, course, team)
     loss = loss if math.isfinite(loss) else math.inf
     return Run(best=copied(net), best_loss=loss, first_loss=loss, first_metric=metric)
 
 
 def look(
-    run: Run, net: nn.Module, valid: Rows, course: Course, loss: float, norm: float, rate: float
+    run: Run,
+    net: nn.Module,
+    valid: Rows,
+    course: Course,
+    loss: float,
+    norm: float,
+    rate: float,
+    team: Team | None = None,
 ) -> None:
     """Measure where the network is after an epoch, and keep its weights if they are the best."""
-    valid_loss, metric = judge(net, valid, course)
+    valid_loss, metric = _judged(net, valid, course, team)
     run.history.append(Epoch(run.epoch, loss, valid_loss, metric, rate, norm))
     run.broken = not (math.isfinite(loss) and math.isfinite(valid_loss))
     if valid_loss < run.best_loss:
@@ -430,6 +494,7 @@ class Live:
     order: torch.Generator
     compute: Compute
     scaler: torch.amp.GradScaler | None
+    team: Team | None = None
 
 
 def _keep(keeper: Keeper, run: Run, live: Live) -> None:
@@ -456,8 +521,11 @@ def _keep(keeper: Keeper, run: Run, live: Live) -> None:
 
 def _resume(keeper: Keeper, live: Live, valid: Rows, course: Course) -> Run:
     kept, damaged = checkpoint.load(keeper.folder, keeper.key)
+    if live.team is not None:
+        told = live.team.told(checkpoint.packed(kept) if kept else b"")
+        kept = checkpoint.opened(told) if told else None
     if kept is None:
-        run = begin(live.net, valid, course)
+        run = begin(live.net, valid, course, live.team)
         run.damaged = damaged
         return run
     live.net.load_state_dict(kept.part("net"))

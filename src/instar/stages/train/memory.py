@@ -22,7 +22,7 @@ from instar.core.policy import TrainPolicy
 from instar.core.records import Epoch
 from instar.core.tools import Folder
 from instar.models.strategies import Route
-from instar.stages.train import course
+from instar.stages.train import course, team
 from instar.stages.train.attempt import Attempt, Ended, Given, end, ready
 from instar.stages.train.loop import Run, State
 
@@ -64,7 +64,7 @@ def carry(
         attempt = _shrunk(attempt, note.batch)
         _write(folder, note)
         try:
-            return attempt, _said(_run(attempt, tell), note, wanted, attempt)
+            return attempt, _said(_run(given, attempt, tell), note, wanted, attempt)
         except Exception as error:
             if not ran_out(error):
                 raise
@@ -77,8 +77,9 @@ def carry(
         attempt = ready(given, route, policy)
 
 
-def _run(attempt: Attempt, tell: Callable[[Epoch, Attempt], None]) -> Ended:
-    return end(attempt, lambda epoch: tell(epoch, attempt))
+def _run(given: Given, attempt: Attempt, tell: Callable[[Epoch, Attempt], None]) -> Ended:
+    with team.led(given, attempt) as crew:
+        return end(attempt, lambda epoch: tell(epoch, attempt), crew)
 
 
 def _batch(attempt: Attempt) -> int:
@@ -121,6 +122,7 @@ def _fits(attempt: Attempt, batch: int) -> bool:
     weights = sum(tensor.nbytes for tensor in attempt.start.net.parameters())
     there = size if device.place.type != "cpu" and device.holds(size) else 0
     rows = batch + round(batch * attempt.course.replay_ratio)
+    rows = math.ceil(rows / attempt.policy.workers)  # each process computes its share
     try:
         return device.fits(lambda some: trial(attempt, some), rows, _BESIDE * weights + there)
     except Exception as error:

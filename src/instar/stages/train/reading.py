@@ -138,8 +138,8 @@ def told(reading: Reading, made: Stream | None, learn: int) -> list[Finding]:
         return []
     mb = 1e6
     message = (
-        f"the rows take {reading.size / mb:,.0f} MB of memory at once, "
-        f"{reading.allowed / mb:,.0f} MB are allowed: "
+        f"the rows take {reading.size / mb:,.1f} MB of memory at once, "
+        f"{reading.allowed / mb:,.1f} MB are allowed: "
     )
     message += (
         f"{made.fresh:,} were read from their files in each epoch, {made.window:,} shuffled "

@@ -15,8 +15,9 @@ from pathlib import Path
 import polars as pl
 import torch
 
-from instar.core.data import Preprocessing, Task, TaskKind
+from instar.core.data import Preprocessing, Task
 from instar.data import snapshot
+from instar.models.tasks import lesson_of
 from instar.stages.train import rows as table
 from instar.stages.train.loop import Course
 from instar.stages.train.rows import Rows
@@ -117,7 +118,8 @@ def row_bytes(how: Preprocessing, task: Task) -> int:
         16
     """
     spec = how.inputs(task.outputs, dense=task.dense)
-    label = 8 if task.kind is TaskKind.MULTICLASS else 4
+    _, labels = lesson_of(task.kind).example(spec)
+    label = labels.nbytes // len(labels)
     return 4 * spec.numbers + 8 * len(spec.categories) + 4 * math.prod(spec.image or (0,)) + label
 
 

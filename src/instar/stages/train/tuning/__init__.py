@@ -1,8 +1,9 @@
 """Tuning: the same training with other settings, trial by trial, within trials and seconds.
 
 Optuna chooses the settings; each trial is judged on validation rows only. The trials run one
-after the other, since each learns from those before it. A tuning that is cut off goes on with
-the trials that have ended, and, from its checkpoint, with the one under way.
+after the other, since each learns from those before it, or side by side, round by round. A tuning
+that is cut off goes on with the trials that have ended, and, from its checkpoint, with the one
+under way.
 """
 
 from __future__ import annotations

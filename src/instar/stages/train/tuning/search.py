@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
-import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import optuna
@@ -21,6 +21,7 @@ from instar.core.finding import Finding
 from instar.core.policy import TrainPolicy
 from instar.core.records import Epoch, Network, Trial, TrialState
 from instar.core.space import Range, Value
+from instar.metering import cpu_seconds
 from instar.models.strategies import Route
 from instar.stages.train import memory
 from instar.stages.train.attempt import Attempt, Ended, Given, ready
@@ -57,7 +58,9 @@ class _Best:
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class Search:
+    """A tuning under way: what it searches, by which word, and what it has behind it."""
+
     given: Given
     route: Route
     policy: TrainPolicy
@@ -66,6 +69,7 @@ class _Search:
     journal: Journal
     study: optuna.Study
     most: int
+    allowed: int  # bytes that rows may take
     best: list[_Best] = field(default_factory=list)  # the best of this process, if any
 
     def least(self) -> float:
@@ -109,25 +113,44 @@ def search(given: Given, route: Route, policy: TrainPolicy, strategy: str) -> Tu
     journal = Journal(tools.folder(tools.scratch / "tuning"), key)
     listed = {name: labels(one) for name, one in space.items() if one.choices}
     most = min(rule.trials, _combinations(listed)) if rule.sampler == "grid" else rule.trials
-    with _quiet():
-        study = optuna.create_study(study_name="tuning", pruner=pruner(_longest(space, own)))
+    with quiet():
+        study = optuna.create_study(study_name="tuning", pruner=pruner(longest(space, own)))
         for line in journal.lines:
-            study.add_trial(_seen(line, space))
-        under = _Search(given, route, policy, space, judge(own), journal, study, most)
+            study.add_trial(seen(line, space))
+        allowed = own.start.reading.allowed
+        under = Search(given, route, policy, space, judge(own), journal, study, most, allowed)
         while (number := len(journal.lines)) < most:
             if number and rule.budget_s is not None and journal.spent_s >= rule.budget_s:
                 break
-            study.sampler = sampler(listed, tools.seed, _seed(tools.seed, number))
-            if number < len(openers):
-                study.enqueue_trial(openers[number])
-            _Try(under, number).run()
+            ask = functools.partial(_asked, under, sampler, listed, openers)
+            if rule.parallel > 1:
+                from instar.stages.train.tuning.together import side_by_side
+
+                side_by_side(under, ask, range(number, min(most, number + rule.parallel)))
+                continue
+            ask(number)
+            Try(under, number).run()
     return _outcome(under, usually, strategy)
 
 
-class _Try:
+def _asked(
+    under: Search,
+    sampler: Callable[..., optuna.samplers.BaseSampler],
+    listed: Mapping[str, list[float | int | str | bool]],
+    openers: Sequence[dict[str, object]],
+    number: int,
+) -> None:
+    """Put the study in the place to choose the settings of trial `number`."""
+    seed = under.given.tools.seed
+    under.study.sampler = sampler(listed, seed, _seed(seed, number))
+    if number < len(openers):
+        under.study.enqueue_trial(openers[number])
+
+
+class Try:
     """One trial: chosen, trained, judged, written down."""
 
-    def __init__(self, search: _Search, number: int) -> None:
+    def __init__(self, search: Search, number: int) -> None:
         self._search, self._number = search, number
         self._settings: Mapping[str, Value] = {}
         self._heard: dict[int, float] = {}  # by epoch, what the pruner heard
@@ -141,7 +164,7 @@ class _Try:
             Interrupted: the work is to be left; what the pruner heard so far is kept.
         """
         search, journal = self._search, self._search.journal
-        self._cpu, self._clock = time.process_time(), search.given.tools.clock.monotonic()
+        self._cpu, self._clock = cpu_seconds(), search.given.tools.clock.monotonic()
         self._spent = journal.spent_s
         search.study.optimize(self._value, n_trials=1, catch=_Failed)
         journal.spent_s = self._seconds()
@@ -157,7 +180,7 @@ class _Try:
                 reports={str(step): value for step, value in made.intermediate_values.items()},
                 attrs=kept,
                 epochs=self._epochs,
-                cpu_s=time.process_time() - self._cpu,
+                cpu_s=cpu_seconds() - self._cpu,
                 passes=self._passes,
             )
         )
@@ -239,7 +262,7 @@ class _Failed(Exception):
     """A trial without a value: its settings do not go together, or its loss is no number."""
 
 
-def _outcome(search: _Search, usually: Mapping[str, Value], strategy: str) -> Tuned:
+def _outcome(search: Search, usually: Mapping[str, Value], strategy: str) -> Tuned:
     trials = tuple(_trial(line, search.space) for line in search.journal.lines)
     own = next((trial for trial in trials if trial.settings == usually), None)
     whole = [trial for trial in trials if trial.state is TrialState.COMPLETE]
@@ -280,7 +303,7 @@ def _trial(line: Line, space: Mapping[str, Range]) -> Trial:
     return Trial(line.number, settings, line.value, state, line.epochs, line.cpu_s, line.passes)
 
 
-def _seen(line: Line, space: Mapping[str, Range]) -> optuna.trial.FrozenTrial:
+def seen(line: Line, space: Mapping[str, Range]) -> optuna.trial.FrozenTrial:
     """Give the study a trial back that it saw before the tuning was cut off."""
     return optuna.trial.create_trial(
         state=Word[line.state],
@@ -306,7 +329,7 @@ def _openers(
     return openers[:1] if openers[1:] == openers[:1] else openers
 
 
-def _longest(space: Mapping[str, Range], own: Attempt) -> int:
+def longest(space: Mapping[str, Range], own: Attempt) -> int:
     one = space.get("epochs")
     if one is None:
         return own.course.epochs
@@ -323,7 +346,7 @@ def _seed(seed: int, number: int) -> int:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Optuna's own log and its notes on what is experimental to itself."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
