@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from instar import intake
 from instar.bundle.errors import FixedBatch, UnreadableGraph
-from instar.core.data import InputSpec
+from instar.core.data import Column, InputSpec, Kind, Role, Schema
 from instar.core.errors import InputError
 from instar.core.policy import DataSettings, TrainPolicy
 from instar.core.records import ModelVersion, Network
@@ -57,6 +57,14 @@ def test_features_follow_the_policy_and_never_hold_the_target(
     project: Project, settings: dict[str, Any], features: tuple[str, ...]
 ) -> None:
     assert intake.features_of(with_data(project, **settings), line.SCHEMA) == features
+
+
+def test_file_name_beside_an_image_is_no_feature(project: Project) -> None:
+    image = Column("image", Kind.IMAGE, Role.FEATURE, "Binary", size=(2, 2), mode="L")
+    beside = Column("file_name", Kind.CATEGORY, Role.IGNORED, "String")
+    assert intake.features_of(project, Schema((image, beside))) == ("image",)
+    number = Column("x", Kind.NUMBER, Role.FEATURE, "Float64")
+    assert intake.features_of(project, Schema((number, beside))) == ("x", "file_name")
 
 
 def test_network_is_known_by_its_source(project: Project, tmp_path: Path) -> None:

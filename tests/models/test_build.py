@@ -181,3 +181,13 @@ def test_build_network_exports_to_onnx(tmp_path):
 def test_core_stays_light_when_models_are_not_imported():
     code = "import sys, instar.core.records; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_network_for_pixels_answers_with_one_logit_a_class_and_pixel(tmp_path):
+    inputs = InputSpec(image=(1, 6, 5), outputs=3, dense=True)
+    body = "from torch import nn\ndef build(inputs):\n    return nn.Conv2d(1, inputs.outputs, {})\n"
+    (tmp_path / "fits.py").write_text(body.format("3, padding=1"))
+    build(Network(build="fits:build"), inputs, tmp_path)
+    (tmp_path / "small.py").write_text(body.format("3"))
+    with pytest.raises(WrongOutput, match=r"\(2, 3, 6, 5\).*\(2, 3, 4, 3\).*Conv2d"):
+        build(Network(build="small:build"), inputs, tmp_path)

@@ -54,3 +54,12 @@ def test_since_a_route_only_its_answers_are_listed() -> None:
     assert seen.scores("a", 2) == [[2.0], [3.0]]
     assert seen.labelled("a", 3).generations == [3]
     assert seen.scores("nobody") == []
+
+
+def test_labels_of_which_some_are_not_known_are_kept_as_they_came() -> None:
+    seen = Observations()
+    seen.answered("r", "a", 1, [0.9, 0.1])
+    assert seen.label("r", [1.0, None]) == "joined"
+    assert seen.label("r", [1.0, None]) == "repeated"
+    assert seen.label("r", [1.0, 0.0]) == "changed"
+    assert seen.labelled("a").labels == [[1.0, 0.0]]

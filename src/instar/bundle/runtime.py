@@ -32,7 +32,8 @@ class ServedBundle:
         self.inputs = describe(contents.preprocessing)
         self._reader = Reader(contents.preprocessing)
         self._session = session.start(graph, threads)
-        self._chunk = _chunk(contents)
+        image = contents.preprocessing.image if contents.task.dense else None
+        self._cells = image.height * image.width * len(contents.outputs) if image else 0
 
     @classmethod
     def open(
@@ -73,7 +74,7 @@ class ServedBundle:
         """
         feed = self._reader(columns)
         rows = len(next(iter(feed.values())))
-        size = self._chunk
+        size = max(1, min(CHUNK, CELLS // self._cells)) if self._cells else CHUNK
         if rows <= size:
             return self._run(feed)
         starts = range(0, rows, size)
@@ -93,11 +94,3 @@ class ServedBundle:
             return cast("NDArray[np.float32]", self._session.run(["scores"], feed)[0])
         except session.Failures as error:
             raise PredictionFailed(self.version) from error
-
-
-def _chunk(contents: files.Contents) -> int:
-    """Say how many rows are answered in one run."""
-    image = contents.preprocessing.image
-    if not (contents.task.dense and image):
-        return CHUNK
-    return max(1, min(CHUNK, CELLS // (image.height * image.width * len(contents.outputs))))
