@@ -255,7 +255,7 @@ def version(task: Task) -> Version:
 
 def answered(writer: Writer, infer: protocol.Infer, scores: Any) -> tuple[Any, bytes, Any]:
     """Answer, and take the binary part off."""
-    body, _, headers = writer.infer(infer, scores, scores.tolist())
+    body, _, headers = writer.infer(infer, scores, 0, scores.tolist())
     length = int(dict(headers).get("inference-header-content-length", len(body)))
     return json.loads(body[:length]), body[length:], dict(headers)
 

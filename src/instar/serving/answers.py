@@ -43,19 +43,21 @@ class Writer:
         return self._offered
 
     def infer(
-        self, infer: Infer, scores: Scores, rows: list[list[float]]
+        self, infer: Infer, scores: Scores, at: int, rows: list[list[float]]
     ) -> tuple[bytes, str, tuple[Header, ...]]:
         """Write the answer to an inference request; its id only if it had one.
 
         Args:
-            scores: Shape (n, k).
-            rows: The same as lists.
+            scores: Shape (n, k), those of other requests among them.
+            at: The first row that is this request's.
+            rows: Its rows as lists.
         Returns:
             Body, content type, headers.
         """
         if infer.outputs is None and infer.parameters is None and len(rows) == 1:
             return self._single(infer.id, rows[0]), "application/json", ()
         chosen = wanted(infer, self._offered)
+        scores = scores[at : at + len(rows)]
         outputs, blobs = [], []
         for name, binary in chosen:
             output: dict[str, Any] = {

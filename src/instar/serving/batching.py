@@ -82,7 +82,7 @@ class Job:
             InputError: it does not fit.
         """
         self.arm, self.columns = arm, self.read(arm)
-        self.piece: Piece = arm.bundle.piece(self.columns)
+        self.piece: Piece = arm.version.bundle.piece(self.columns)
 
 
 def work(bundle: ServedBundle, jobs: Sequence[Job]) -> tuple[Scores | None, Parts]:

@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
         "_busy",
         "_call",
         "_fault",
-        "_head",
+        "_got",
         "_headers",
         "_heard",
         "_keep",
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
         self._state, self._since, self._heard, self._stuck = _IDLE, 0.0, 0.0, 0.0
         self._peer = ""
         self._target, self._headers, self._body = b"", dict[bytes, bytes](), list[bytes]()
-        self._head = self._size = 0
+        self._got = self._size = 0
 
     # --- what the loop calls ------------------------------------------------------------------
 
@@ -192,6 +192,7 @@ class Connection(asyncio.Protocol):
         self._heard = time.monotonic()
         if self._state == _LINGER:
             return
+        self._got += len(data)  # since the beginning of this request
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -199,6 +200,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             fault = self._fault or (400, "a request in HTTP/1.1", "something else")
             self._refuse(*fault)
+            return
+        if self._state == _HEAD and self._got > self._all.limits.head_bytes:
+            self._refuse(431, "fewer or shorter headers", "more")
 
     def eof_received(self) -> bool:
         """Keep the writing side open for an answer that is under way."""
@@ -213,31 +217,31 @@ class Connection(asyncio.Protocol):
 
     # --- what the parser calls ----------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        self._state, self._since = _HEAD, self._heard
-        self._target, self._headers, self._body = b"", {}, []
-        self._head = self._size = 0
-
     def on_url(self, url: bytes) -> None:
+        if self._state == _IDLE:
+            self._state, self._since = _HEAD, self._heard
         self._target += url
         if len(self._target) > self._all.limits.target_bytes:
             self._stop(414, "a shorter path", "a longer one")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head += len(name) + len(value)
-        headers, limits = self._headers, self._all.limits
-        if self._head > limits.head_bytes or len(headers) >= limits.headers:
-            self._stop(431, "fewer or shorter headers", "more")
-        name = name.lower()
-        headers[name] = headers[name] + b", " + value if name in headers else value
+        headers, name = self._headers, name.lower()
+        if name in headers:
+            value = headers[name] + b", " + value
+        headers[name] = value
 
     def on_headers_complete(self) -> None:
         limits, headers = self._all.limits, self._headers
         self._state, self._since = _BODY, self._heard
-        if self._parser.should_upgrade():  # another protocol is offered, and not taken up
+        if len(headers) > limits.headers or (
+            self._got > limits.head_bytes
+            and sum(map(len, headers)) + sum(map(len, headers.values())) > limits.head_bytes
+        ):
+            self._stop(431, "fewer or shorter headers", "more")
+        if b"upgrade" in headers:  # another protocol is offered, and not taken up
             self._keep = False
-        length = headers.get(b"content-length", b"0")
-        if len(length) > 18 or int(length) > limits.body_bytes:
+        length = headers.get(b"content-length")
+        if length is not None and (len(length) > 18 or int(length) > limits.body_bytes):
             self._stop(413, f"a body of at most {limits.body_bytes >> 20} MiB", "a larger one")
         if b"expect" in headers:
             if headers[b"expect"].lower() != b"100-continue":
@@ -255,8 +259,9 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         parser, body = self._parser, self._body
         whole = body[0] if len(body) == 1 else b"".join(body)
-        self._body, self._state = [], _IDLE
         call = Call(parser.get_method(), self._target, self._headers, whole)
+        self._target, self._headers, self._body = b"", {}, []
+        self._got, self._size, self._state = 0, 0, _IDLE
         keep, old = parser.should_keep_alive(), parser.get_http_version() == "1.0"
         if self._busy:
             self._waiting.append((call, keep, old))

@@ -28,7 +28,7 @@ from instar.serving.mistakes import InvalidAnswer, NotReady, TooMany, broken, fa
 from instar.serving.models import Shelf, UnknownVersion, Version
 from instar.serving.protocol import Malformed
 from instar.serving.slots import Block, Tally
-from instar.serving.tensors import Columns
+from instar.serving.tensors import Columns, Reading
 
 Label = str | int | float | bool
 # One line of the log: kind, id, version, generation, share, milliseconds, outcome, scores.
@@ -53,12 +53,9 @@ class Arm:
     generation: int
     share: float
     tally: Tally
+    reading: Reading
     writer: Writer
     runner: Runner
-
-    @property
-    def bundle(self) -> Any:
-        return self.version.bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +115,7 @@ class Desk:
                 generation,
                 share,
                 self.block.tally(name, generation, share),
+                Reading(version.inputs, version.packed, shelf.known),
                 Writer(self.model, name, version.classes, width),
                 runners[version.manifest],
             )
@@ -150,7 +148,7 @@ class Desk:
     def predict(
         self,
         read: Callable[[Arm], Columns],
-        write: Callable[[Arm, Scores, list[list[float]]], Reply],
+        write: Callable[[Arm, Scores, int, list[list[float]]], Reply],
         done: Done,
         *,
         unit: str,
@@ -162,7 +160,8 @@ class Desk:
 
         Args:
             read: Takes the columns that a version reads out of the request.
-            write: Makes the reply out of scores.
+            write: Makes the reply out of the scores of a run, the first row that is this request's,
+                and its rows as lists.
             done: Is given the reply, at the end of this turn of the loop or later.
             unit: Whose request it is; empty: nobody's, chance decides.
             name: The request's id, under which labels find it; empty: none ever will.
@@ -216,32 +215,31 @@ class Desk:
         jobs[0].arm.tally.ran()
         if scores is not None:
             rows = scores.tolist()
-            if len(jobs) == 1:
-                self._answer(jobs[0], scores, rows, now)
-                return
             at = 0
             for job in jobs:
                 end = at + job.piece.rows
-                self._answer(job, scores[at:end], rows[at:end], now)
+                self._answer(job, scores, at, rows[at:end], now)
                 at = end
             return
         for job, part in zip(jobs, parts, strict=True):
             if isinstance(part, InstarError):
                 self._fail(job, part)
             else:
-                self._answer(job, part, part.tolist(), now)
+                self._answer(job, part, 0, part.tolist(), now)
 
-    def _answer(self, job: Job, scores: Scores, rows: list[list[float]], now: float) -> None:
+    def _answer(
+        self, job: Job, scores: Scores, at: int, rows: list[list[float]], now: float
+    ) -> None:
         try:
-            arm, version = job.arm, job.arm.version
-            if len(job.columns) < len(version.inputs):
-                self._miss(version, job.columns)
+            arm = job.arm
+            if len(job.columns) < len(arm.version.inputs):
+                self._miss(arm.version, job.columns)
             if job.first is not None:
                 failed, error = job.first
                 self._record(failed, job, _outcome(error), now, "", ())
                 self.rescued[failed.version.name] += 1
             self._record(arm, job, _OK, now, job.name, rows)
-            reply = job.write(arm, scores, rows)
+            reply = job.write(arm, scores, at, rows)
         except Exception as error:  # noqa: BLE001 - it is told in the log, and as a 500
             reply = self._reply(error)
         self._done(job, reply)

@@ -225,13 +225,12 @@ class Endpoints:
         floor = self._desk.ready()
         if infer.outputs is not None or infer.parameters is not None:
             protocol.wanted(infer, floor.find(pinned).writer.offered)
-        known = floor.shelf.known
 
         def read(arm: Arm) -> tensors.Columns:
-            return tensors.columns(asked, arm.version.inputs, known, arm.version.packed)
+            return arm.reading(asked)
 
-        def answer(arm: Arm, scores: Scores, rows: list[list[float]]) -> Reply:
-            return Reply(200, *arm.writer.infer(infer, scores, rows))
+        def answer(arm: Arm, scores: Scores, at: int, rows: list[list[float]]) -> Reply:
+            return Reply(200, *arm.writer.infer(infer, scores, at, rows))
 
         name = infer.id or ""
         unit = _unit(headers, name) if b"x-unit-id" in headers else name
@@ -253,7 +252,7 @@ class Endpoints:
         def read(arm: Arm) -> tensors.Columns:
             return tensors.columns_of_rows(request, arm.version.inputs, known)
 
-        def answer(arm: Arm, scores: Scores, rows: list[list[float]]) -> Reply:
+        def answer(arm: Arm, scores: Scores, at: int, rows: list[list[float]]) -> Reply:
             return Reply(200, arm.writer.rows(request, rows))
 
         name = request.id or ""

@@ -52,6 +52,8 @@ class Version:
 
     def absent(self, columns: Collection[str]) -> list[str]:
         """List the columns that a request lacks; a matrix stands for all of its kind."""
+        if NUMBERS in columns and "strings" not in self.packed:
+            return []
         filled = {"FP64"} if NUMBERS in columns else set()
         filled |= {"BYTES"} if STRINGS in columns else set()
         return [

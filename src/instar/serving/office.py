@@ -226,10 +226,10 @@ class Office:
         """Answer a call of the control plane, in JSON or as text."""
         if what in ("load", "unload"):
             return _write(await self._reload(what, value))
+        if what == "status":  # asked again and again while a route is moved: it is not gathered
+            return _write(self.status())
         await self.gather()
         match what:
-            case "status":
-                return _write(self.status())
             case "served":
                 return _write(encode(self.metrics.served(value)))
             case "labelled":
