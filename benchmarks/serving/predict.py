@@ -22,9 +22,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.serving import cases
 from benchmarks.serving.cases import PATH, VERSION, Case
+from instar.bundle.columns import NUMBERS
+from instar.bundle.runtime import ServedBundle
 from instar.core.tools import Route
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.serving.client import GatewayTraffic, start
@@ -154,6 +157,21 @@ def swaps(case: Case, workers: int, turns: int = 60, pause_s: float = 0.1) -> di
     }
 
 
+def yardstick() -> float:
+    """Measure one run of the MLP by itself: how fast this machine is just now, in microseconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        artifacts = DirectoryArtifacts(Path(folder) / "artifacts")
+        bundle = ServedBundle.open(artifacts, cases.bundle(artifacts, "mlp"))
+    piece = bundle.piece({NUMBERS: [[0.0] * 30]})
+    costs = []
+    for _ in range(30):
+        began = time.process_time()
+        for _ in range(200):
+            bundle.together([piece])
+        costs.append((time.process_time() - began) / 200)
+    return 1e6 * min(costs)
+
+
 def main() -> None:
     """Measure, print the table and one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -169,10 +187,12 @@ def main() -> None:
     for case in chosen:
         peers = [p for p in PEERS if p != "fastapi" or (has_fastapi() and case.kind != "image")]
         found |= measure(case, peers, given.rounds, given.seconds, given.workers)
+    alone = yardstick()
+    print(f"the MLP alone, one row: {alone:.1f} µs")
     print(f"{'CPU µs per answer':<24}{'median':>9}{'least':>9}{'most':>9}{'of bare':>9}")
     ratios = {}
     for name, costs in found.items():
-        case_name, peer, connections = name.split()
+        case_name, _, connections = name.split()
         beside = found[f"{case_name} bare {connections}"]
         pairs = zip(costs, beside, strict=True)
         ratios[name] = round(statistics.median(a / b for a, b in pairs), 3)
@@ -181,7 +201,8 @@ def main() -> None:
     moved = swaps(chosen[0], given.workers)
     print("swaps under load: " + ", ".join(f"{value} {name}" for name, value in moved.items()))
     medians = {name: round(statistics.median(costs), 1) for name, costs in found.items()}
-    told = {"cpu_us_per_answer": medians, "of_bare": ratios, "swaps": moved}
+    told: dict[str, Any] = {"cpu_us_per_answer": medians, "of_bare": ratios, "swaps": moved}
+    told["mlp_alone_us"] = round(alone, 1)
     print(json.dumps({**told, "rounds": given.rounds, "workers": given.workers}))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ def workers(house: Any) -> dict[int, int]:
 
 
 @pytest.fixture
-def pids(alone: Any) -> Iterator[dict[int, int]]:
-    yield until(lambda: (found := workers(alone)) and len(found) == 2 and found)
+def pids(alone: Any) -> dict[int, int]:
+    return until(lambda: (found := workers(alone)) and len(found) == 2 and found)
 
 
 def ask(url: str, number: int) -> str:

@@ -51,6 +51,7 @@ class Job:
         "columns",
         "done",
         "first",
+        "key",
         "name",
         "patience_s",
         "piece",
@@ -74,6 +75,7 @@ class Job:
         self.read, self.write, self.done = read, write, done
         self.name, self.patience_s, self.started, self.pinned = name, patience_s, started, pinned
         self.first: tuple[Arm, InstarError] | None = None
+        self.key = b""  # under which its answer is kept; empty: it is not
 
     def take(self, arm: Arm) -> None:
         """Read the request as a version wants it.

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -22,6 +21,7 @@ from instar.core.data import Task, TaskKind
 from instar.core.errors import BackendError, InputError, InstarError, UnknownName
 from instar.serving.answers import Writer
 from instar.serving.batching import Job, Parts, Runner, Scores
+from instar.serving.cache import Cache
 from instar.serving.connection import Done, Reply
 from instar.serving.lanes import MOST
 from instar.serving.mistakes import InvalidAnswer, NotReady, TooMany, broken, failure
@@ -86,8 +86,9 @@ class Floor:
 class Desk:
     """Answer the requests that come to one worker."""
 
-    def __init__(self, model: str, block: Block) -> None:
+    def __init__(self, model: str, block: Block, cache: int = 0) -> None:
         self.model, self.block = model, block
+        self.cache = Cache(cache)
         self.floor: Floor | None = None
         self.events: list[Event] = []
         self.missing: dict[str, Counter[str]] = {}
@@ -191,8 +192,21 @@ class Desk:
                 raise
             self._rescue(job, arm, error)
         else:
+            if self.cache.size and self._kept(job, arm):
+                return
             arm.runner.submit(job)
         self.inside += 1
+
+    def _kept(self, job: Job, arm: Arm) -> bool:
+        """Answer by what was answered before, at once."""
+        job.key = self.cache.key(arm.version.manifest, job.piece)
+        scores = self.cache.get(job.key) if job.key else None
+        if scores is None:
+            return False
+        self.inside += 1
+        job.key = b""
+        self._answer(job, scores, 0, scores.tolist(), time.perf_counter())
+        return True
 
     def _rescuable(self, job: Job, arm: Arm) -> bool:
         floor = self.floor
@@ -204,7 +218,7 @@ class Desk:
 
     def _rescue(self, job: Job, arm: Arm, error: InstarError) -> None:
         """Let the champion answer; a request that it refuses too was the client's mistake."""
-        job.first = (arm, error)
+        job.first, job.key = (arm, error), b""
         champion = self.ready().champion
         job.take(champion)
         champion.runner.submit(job)
@@ -239,6 +253,8 @@ class Desk:
                 self._record(failed, job, _outcome(error), now, "", ())
                 self.rescued[failed.version.name] += 1
             self._record(arm, job, _OK, now, job.name, rows)
+            if job.key:
+                self.cache.put(job.key, scores[at : at + len(rows)])
             reply = job.write(arm, scores, at, rows)
         except Exception as error:  # noqa: BLE001 - it is told in the log, and as a 500
             reply = self._reply(error)

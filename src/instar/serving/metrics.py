@@ -25,6 +25,7 @@ class Metrics:
         self._sheet = sheet or Sheet.anonymous(1)
         self.missing: dict[str, Counter[str]] = {}
         self.rescued: Counter[str] = Counter()
+        self.cached: Counter[str] = Counter()
         self.refused = 0
 
     def count(
@@ -89,6 +90,9 @@ class Metrics:
         yield "# TYPE instar_rescued_total counter"
         for version, n in self.rescued.items():
             yield f'instar_rescued_total{{model="{model}",version="{version}"}} {n}'
+        yield "# TYPE instar_cache_total counter"
+        for outcome, n in sorted(self.cached.items()):
+            yield f'instar_cache_total{{model="{model}",outcome="{outcome}"}} {n}'
         yield "# TYPE instar_refused_total counter"
         yield f'instar_refused_total{{model="{model}"}} {self.refused}'
 

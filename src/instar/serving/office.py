@@ -175,6 +175,7 @@ class Office:
         for version, columns in given["missing"].items():
             self.metrics.miss(version, columns)
         self.metrics.rescued.update(given["rescued"])
+        self.metrics.cached.update(given["cached"])
         self.metrics.refused += given["refused"]
         if slot in self.staff:
             self.staff[slot].log_dropped = given["dropped"]

@@ -81,7 +81,7 @@ class Worker:
         block = post.sheet.block(post.slot)
         block.recover()
         self._models = Models(post.root, post.model, store)
-        self._desk = Desk(post.model, block)
+        self._desk = Desk(post.model, block, post.cache)
         self._log = Log(post.root)
         self._ready: Shelf | None = None
         self._server: asyncio.Server | None = None
@@ -153,11 +153,13 @@ class Worker:
         missing, desk.missing = desk.missing, {}
         rescued, desk.rescued = desk.rescued, Counter()
         refused, desk.refused = desk.refused, 0
+        cached, desk.cache.seen = desk.cache.seen, Counter()
         return {
             "lines": lines,
             "missing": missing,
             "rescued": rescued,
             "refused": refused,
+            "cached": cached,
             "dropped": self._log.dropped,
         }
 
