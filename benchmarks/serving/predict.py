@@ -189,19 +189,28 @@ def main() -> None:
         found |= measure(case, peers, given.rounds, given.seconds, given.workers)
     alone = yardstick()
     print(f"the MLP alone, one row: {alone:.1f} µs")
-    print(f"{'CPU µs per answer':<24}{'median':>9}{'least':>9}{'most':>9}{'of bare':>9}")
-    ratios = {}
+    print(
+        f"{'CPU µs per answer':<24}{'median':>9}{'least':>9}{'most':>9}{'of bare':>9}{'of FastAPI':>12}"
+    )
+    ratios: dict[str, dict[str, float]] = {"bare": {}, "fastapi": {}}
     for name, costs in found.items():
         case_name, _, connections = name.split()
-        beside = found[f"{case_name} bare {connections}"]
-        pairs = zip(costs, beside, strict=True)
-        ratios[name] = round(statistics.median(a / b for a, b in pairs), 3)
-        row = (statistics.median(costs), min(costs), max(costs))
-        print(f"{name:<24}" + "".join(f"{v:>9.1f}" for v in row) + f"{ratios[name]:>9.2f}")
+        for other, known in ratios.items():
+            if beside := found.get(f"{case_name} {other} {connections}"):
+                pairs = zip(costs, beside, strict=True)
+                known[name] = round(statistics.median(a / b for a, b in pairs), 3)
+        row = "".join(f"{v:>9.1f}" for v in (statistics.median(costs), min(costs), max(costs)))
+        of_fastapi = ratios["fastapi"].get(name, float("nan"))
+        print(f"{name:<24}{row}{ratios['bare'][name]:>9.2f}{of_fastapi:>12.2f}")
     moved = swaps(chosen[0], given.workers)
     print("swaps under load: " + ", ".join(f"{value} {name}" for name, value in moved.items()))
     medians = {name: round(statistics.median(costs), 1) for name, costs in found.items()}
-    told: dict[str, Any] = {"cpu_us_per_answer": medians, "of_bare": ratios, "swaps": moved}
+    told: dict[str, Any] = {
+        "cpu_us_per_answer": medians,
+        "of_bare": ratios["bare"],
+        "of_fastapi": ratios["fastapi"],
+        "swaps": moved,
+    }
     told["mlp_alone_us"] = round(alone, 1)
     print(json.dumps({**told, "rounds": given.rounds, "workers": given.workers}))
 

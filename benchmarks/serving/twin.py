@@ -52,8 +52,7 @@ def bare(bundle: ServedBundle, kind: str) -> Application:
             if not message.get("more_body"):
                 break
         if kind == "image":
-            headers = dict(scope["headers"])
-            length = int(headers[b"inference-header-content-length"])
+            length = int(dict(scope["headers"])[b"inference-header-content-length"])
             request = DECODER.decode(body[:length])
             pixels = np.frombuffer(body, np.uint8, offset=length).reshape(request.inputs[0].shape)
             scores = bundle.predict({"image": pixels})

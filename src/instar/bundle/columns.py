@@ -131,6 +131,8 @@ class Reader:
     def _rows(self, columns: Columns) -> int:
         if self._image and self._image.name not in columns:
             raise MissingColumns((self._image.name,), tuple(columns))
+        if len(columns) == 1 and NUMBERS in columns:
+            return len(columns[NUMBERS])
         rows, first = -1, True
         for name in self._all:
             if name in columns:

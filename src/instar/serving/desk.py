@@ -27,7 +27,7 @@ from instar.serving.lanes import MOST
 from instar.serving.mistakes import InvalidAnswer, NotReady, TooMany, broken, failure
 from instar.serving.models import Shelf, UnknownVersion, Version
 from instar.serving.protocol import Malformed
-from instar.serving.slots import Block, Tally
+from instar.serving.slots import OUTCOMES, Block, Tally
 from instar.serving.tensors import Columns, Reading
 
 Label = str | int | float | bool
@@ -270,23 +270,18 @@ class Desk:
         rows: Sequence[Sequence[float]],
     ) -> None:
         milliseconds = 1000 * (now - job.started)
-        tally = arm.tally
-        tally.count(milliseconds, outcome, len(rows))
-        if arm.version.classes:
-            for row in rows:
-                tally.score(row[-1] if len(row) == 2 else max(row))
-        words = ("ok", "error", "invalid")[outcome]
+        tally, classes = arm.tally, arm.writer.classes
+        if len(rows) == 1 and classes and outcome == _OK:
+            row = rows[0]
+            tally.answered(milliseconds, row[1] if len(row) == 2 else max(row))
+        else:
+            tally.count(milliseconds, outcome, len(rows))
+            for row in rows if classes else ():
+                tally.score(row[1] if len(row) == 2 else max(row))
+        who = arm.version.name
+        words = OUTCOMES[outcome]
         self.events.append(
-            (
-                "answered",
-                name,
-                arm.version.name,
-                arm.generation,
-                arm.share,
-                milliseconds,
-                words,
-                rows,
-            )
+            ("answered", name, who, arm.generation, arm.share, milliseconds, words, rows)
         )
 
     def _miss(self, version: Version, columns: Columns) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -155,9 +156,9 @@ class Endpoints:
             case ["stats"]:
                 return "GET", self._stats(version)
             case ["infer"]:
-                return "POST", lambda call, done: self._infer(call, done, version)
+                return "POST", partial(self._infer, version)
             case ["predict"]:
-                return "POST", lambda call, done: self._predict(call, done, version)
+                return "POST", partial(self._predict, version)
         raise UnknownPath(path)
 
     def _known(self, model: str) -> None:
@@ -217,7 +218,7 @@ class Endpoints:
 
         return endpoint
 
-    def _infer(self, call: Call, done: Done, pinned: str) -> None:
+    def _infer(self, pinned: str, call: Call, done: Done) -> None:
         headers = call.headers
         body = _body(call)
         asked = protocol.read_infer(body, headers.get(b"inference-header-content-length"))
@@ -244,7 +245,7 @@ class Endpoints:
             patience_s=_patience(headers) if b"x-timeout-ms" in headers else PATIENCE_S,
         )
 
-    def _predict(self, call: Call, done: Done, pinned: str) -> None:
+    def _predict(self, pinned: str, call: Call, done: Done) -> None:
         headers = call.headers
         request = protocol.read_rows(_body(call))
         known = self._desk.ready().shelf.known

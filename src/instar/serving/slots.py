@@ -41,6 +41,7 @@ _VERSION, _VERSION_WORDS = 9, 8
 _LATENCY = _VERSION + _VERSION_WORDS
 _SCORES = _LATENCY + STEPS
 _BLOCK = _BLOCK_HEAD + _SLOTS * _SLOT
+_ceil, _log2 = math.ceil, math.log2
 _LOOKS = 1000  # at a block that is being put together
 
 
@@ -94,6 +95,18 @@ class Tally:
         words[at + _LATENCY + bucket(milliseconds)] += 1
         words[at + _NS] += int(1e6 * milliseconds)
         words[at + _ROWS] += rows
+
+    def answered(self, milliseconds: float, value: float) -> None:
+        """Count a good answer of one row and its score: what almost every request is."""
+        words, at = self._words, self._at
+        place = 0
+        if milliseconds > _FINEST_MS:
+            place = min(_ceil(4 * _log2(milliseconds / _FINEST_MS)), STEPS - 1)
+        words[at + _OK] += 1
+        words[at + _LATENCY + place] += 1
+        words[at + _NS] += int(1e6 * milliseconds)
+        words[at + _ROWS] += 1
+        words[at + _SCORES + (int(BINS * value) if value < 1 else BINS - 1)] += 1
 
     def score(self, value: float) -> None:
         """Count a score from 0 to 1."""

@@ -151,6 +151,8 @@ def columns(
         if tensor.shape[:1] != first:
             raise Malformed(f"{first} rows in {name}, as before", str(tensor.shape[:1]))
         blob = asked.blobs[place] if asked.blobs else None
+        if blob is None and tensor.data is msgspec.UNSET:
+            raise Malformed(f"data in {name}", "none")
         if spec := inputs.get(name):
             taken[name] = _values(tensor, spec, blob)
         elif name in packed and name not in known:
