@@ -189,9 +189,8 @@ def main() -> None:
         found |= measure(case, peers, given.rounds, given.seconds, given.workers)
     alone = yardstick()
     print(f"the MLP alone, one row: {alone:.1f} µs")
-    print(
-        f"{'CPU µs per answer':<24}{'median':>9}{'least':>9}{'most':>9}{'of bare':>9}{'of FastAPI':>12}"
-    )
+    heads = ("median", "least", "most", "of bare")
+    print(f"{'CPU µs per answer':<24}" + "".join(f"{h:>9}" for h in heads) + f"{'of FastAPI':>12}")
     ratios: dict[str, dict[str, float]] = {"bare": {}, "fastapi": {}}
     for name, costs in found.items():
         case_name, _, connections = name.split()
