@@ -48,8 +48,8 @@ class Case:
         ]
         if self.head is not None:
             lines.append(f"wrk.headers['inference-header-content-length'] = '{self.head}'")
-        said = "io.write(string.format('answers %d %d\\n', s.requests, "
-        said += "s.errors.status + s.errors.read + s.errors.timeout))"
+        said = "io.write(string.format('answers %d %d %d\\n', s.requests, s.errors.status + "
+        said += "s.errors.connect + s.errors.read + s.errors.write, s.errors.timeout))"
         return "\n".join([*lines, f"done = function(s) {said} end"])
 
 
