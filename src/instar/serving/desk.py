@@ -309,7 +309,10 @@ class Desk:
 
     def _done(self, job: Job, reply: Reply) -> None:
         self.inside -= 1
-        job.done(reply)
+        try:
+            job.done(reply)
+        except Exception:  # one client's connection is no reason to leave the others of a run
+            logging.getLogger("instar.serving").exception("an answer was not sent")
 
     def _reply(self, error: Exception) -> Reply:
         if isinstance(error, InstarError):
