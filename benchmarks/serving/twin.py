@@ -1,7 +1,13 @@
-"""The bare application that the gateway is held against: parse, infer, answer, nothing else."""
+"""The servers that the gateway is held against: parse, infer, answer, nothing else.
+
+`bare` is an ASGI application on uvicorn, with msgspec; `fastapi` is FastAPI with pydantic. Both run
+the same sealed bundle, in as many processes as the gateway, on one listening socket.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -9,18 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import uvicorn
 
+from benchmarks.serving import cases
+from instar.bundle.columns import NUMBERS
 from instar.bundle.runtime import ServedBundle
 from instar.ledger.artifacts import DirectoryArtifacts
-from instar.testing.bundles import tiny_bundle
+
+Application = Callable[..., Awaitable[None]]
 
 
 class Tensor(msgspec.Struct):
     name: str
     shape: list[int]
     datatype: str
-    data: list[float | str | None]
+    data: list[float | str | None] = []
 
 
 class Infer(msgspec.Struct):
@@ -31,12 +41,27 @@ class Infer(msgspec.Struct):
 DECODER, ENCODER = msgspec.json.Decoder(Infer), msgspec.json.Encoder()
 
 
-def application(bundle: ServedBundle) -> Callable[..., Awaitable[None]]:
+def bare(bundle: ServedBundle, kind: str) -> Application:
     """Make an ASGI application that answers every request as an inference request."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        request = DECODER.decode((await receive())["body"])
-        scores = bundle.predict({tensor.name: tensor.data for tensor in request.inputs})
+        body = b""
+        while True:
+            message = await receive()
+            body += message["body"]
+            if not message.get("more_body"):
+                break
+        if kind == "image":
+            length = int(dict(scope["headers"])[b"inference-header-content-length"])
+            request = DECODER.decode(body[:length])
+            pixels = np.frombuffer(body, np.uint8, offset=length).reshape(request.inputs[0].shape)
+            scores = bundle.predict({"image": pixels})
+        else:
+            request = DECODER.decode(body)
+            if kind == "matrix":
+                scores = bundle.predict({NUMBERS: [request.inputs[0].data]})
+            else:
+                scores = bundle.predict({tensor.name: tensor.data for tensor in request.inputs})
         flat, shape = scores.ravel().tolist(), list(scores.shape)
         output = {"name": "scores", "shape": shape, "datatype": "FP32", "data": flat}
         body = ENCODER.encode({"model_name": "m", "id": request.id, "outputs": [output]})
@@ -50,24 +75,84 @@ def application(bundle: ServedBundle) -> Callable[..., Awaitable[None]]:
     return answer
 
 
+def fastapi(bundle: ServedBundle, kind: str) -> Application:
+    """Make a FastAPI application as its documentation has it."""
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    class In(BaseModel):
+        name: str
+        shape: list[int]
+        datatype: str
+        data: list[float | str | None]
+
+    class Asked(BaseModel):
+        id: str | None = None
+        inputs: list[In]
+
+    class Out(BaseModel):
+        name: str
+        shape: list[int]
+        datatype: str
+        data: list[float]
+
+    class Answered(BaseModel):
+        model_name: str
+        id: str | None = None
+        outputs: list[Out]
+
+    app = FastAPI()
+
+    async def infer(request: Asked) -> Answered:
+        if kind == "matrix":
+            scores = bundle.predict({NUMBERS: [request.inputs[0].data]})
+        else:
+            scores = bundle.predict({tensor.name: tensor.data for tensor in request.inputs})
+        out = Out(
+            name="scores",
+            shape=list(scores.shape),
+            datatype="FP32",
+            data=scores.ravel().tolist(),
+        )
+        return Answered(model_name="m", id=request.id, outputs=[out])
+
+    infer.__annotations__ = {"request": Asked, "return": Answered}
+    app.post(cases.PATH)(infer)
+    return app
+
+
 def main() -> None:
-    """Print the address and serve."""
-    artifacts = DirectoryArtifacts(Path(sys.argv[1]) / "artifacts")
-    bundle = ServedBundle.open(artifacts, tiny_bundle(artifacts))
-    listener = socket.create_server(("127.0.0.1", 0))
+    """Print the address and serve: peer, case, root, processes."""
+    peer, case, root, processes = sys.argv[1:5]
+    artifacts = DirectoryArtifacts(Path(root) / "artifacts")
+    bundle = ServedBundle.open(artifacts, cases.bundle(artifacts, case))
+    bundle.warm()
+    kind = next(c.kind for c in cases.cases() if c.name == case)
+    application = {"bare": bare, "fastapi": fastapi}[peer](bundle, kind)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(
-        application(bundle),
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    children = []
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    for _ in range(int(processes)):
+        if pid := os.fork():
+            children.append(pid)
+            continue
+        config = uvicorn.Config(
+            application,
+            loop="uvloop",
+            http="httptools",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+        os._exit(0)
+    signal.sigwait([signal.SIGTERM])
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

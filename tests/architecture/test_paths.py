@@ -23,7 +23,10 @@ LAYER = {
 CONSTANTS = {
     "ledger/artifacts.py": "root / a name made of a checked digest, for libraries that want a path",
     "ledger/stores.py": "`ledger.db`, `artifacts`",
-    "serving/gateway.py": "watches route.json by its stat",
+    "serving/office.py": "watches route.json by its stat",
+    "serving/slots.py": "`serve`",
+    "serving/gateway.py": "forks its workers and sees them end",
+    "serving/worker.py": "its own output goes where its errors go",
     "serving/log.py": "`serve`",
     "serving/routefile.py": "`serve`",
     "pipeline.py": "scratch / a stage key in hex",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
+import struct
+import zlib
 from typing import Any
 
 import httpx
@@ -81,6 +84,16 @@ BAD: dict[str, bytes] = {
     "number in text": changed(2, data=[1, 2]),
     "number that float32 cannot hold": changed(0, data=[1e300, 1.0]),
     "id that is no text": changed(None, id=7),
+    "output twice": changed(None, outputs=[{"name": "label"}, {"name": "label"}]),
+    "parameter that is an object": changed(None, parameters={"a": {}}),
+    "binary output that is no boolean": changed(None, parameters={"binary_data_output": 1}),
+    "binary size without a binary part": changed(0, parameters={"binary_data_size": 16}, data=[1]),
+    "rows beyond what may be": json.dumps(
+        {"inputs": [{"name": "x", "shape": [4 << 20], "datatype": "FP64", "data": []}]}
+    ).encode(),
+    "matrix and column": extra(
+        {"name": "numbers", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}
+    ),
 }
 
 
@@ -111,7 +124,16 @@ def assert_error(answer: httpx.Response, status: int) -> None:
         ("GET", INFER, 405),
         ("POST", "/v2/health/live", 405),
         ("DELETE", "/v2/models/m", 405),
+        ("GET", "/v2/models/m/versions/none/config", 404),
+        ("GET", "/v2/models/m/versions/none/stats", 404),
+        ("GET", "/v2/models/m/versions//ready", 404),
+        ("POST", "/v2/repository/models/other/load", 404),
+        ("POST", "/v2/repository/models/other/unload", 404),
+        ("GET", "/v2/repository/index", 405),
+        ("GET", "/v2/repository/models/m/load", 405),
+        ("PUT", "/v2/models/m/infer", 405),
         ("GET", "/api/v1/served?since=x", 400),
+        ("GET", "/api/v1/served?since=" + "9" * 400, 400),
     ],
 )
 def test_wrong_path_or_method(house: Any, method: str, path: str, status: int) -> None:
@@ -120,20 +142,108 @@ def test_wrong_path_or_method(house: Any, method: str, path: str, status: int) -
     assert ("allow" in answer.headers) == (status == 405)
 
 
-def test_body_over_the_limit_is_413(house: Any) -> None:
-    answer = house.http.post(INFER, content=b" " * (64 * 1024 * 1024 + 1))
+@pytest.mark.parametrize("mebibytes", [16, 64])
+def test_body_over_the_limit_is_413(house: Any, mebibytes: int) -> None:
+    answer = house.http.post(INFER, content=b" " * ((mebibytes << 20) + 1))
     assert_error(answer, 413)
 
 
-def test_compressed_body_is_415(house: Any) -> None:
-    assert_error(house.http.post(INFER, content=b"x", headers={"content-encoding": "gzip"}), 415)
+def test_body_over_the_limit_that_comes_in_chunks_is_413(house: Any) -> None:
+    answer = house.http.post(INFER, content=(b" " * (1 << 20) for _ in range(65)))
+    assert_error(answer, 413)
 
 
-def test_binary_tensors_are_refused_in_words(house: Any) -> None:
-    headers = {"inference-header-content-length": "10"}
+def test_chunked_body_is_read(house: Any) -> None:
+    body = changed(None, id="chunks")
+    answer = house.http.post(INFER, content=(body[at : at + 7] for at in range(0, len(body), 7)))
+    assert answer.json()["id"] == "chunks"
+
+
+def test_head_says_what_get_says_without_the_body(house: Any) -> None:
+    full, head = house.http.get("/v2/models/m"), house.http.head("/v2/models/m")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == full.headers["content-length"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "GZIP"])
+def test_compressed_body_is_unpacked(house: Any, encoding: str) -> None:
+    pack = gzip.compress if encoding.lower() == "gzip" else zlib.compress
+    headers = {"content-encoding": encoding}
+    answer = house.http.post(INFER, content=pack(changed(None, id="z")), headers=headers)
+    assert answer.json()["id"] == "z"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [
+        ("br", b"x", 415),
+        ("gzip, gzip", b"x", 415),
+        ("gzip", b"x", 400),
+        ("gzip", gzip.compress(changed(None))[:-9], 400),
+        ("deflate", zlib.compress(changed(None)) + b"x", 400),
+        ("gzip", b"", 400),
+        ("gzip", gzip.compress(b""), 400),
+        ("gzip", gzip.compress(bytes(40 << 20)), 413),
+        ("deflate", zlib.compress(b" " * (40 << 20)), 413),
+    ],
+)
+def test_bad_compressed_body(house: Any, encoding: str, body: bytes, status: int) -> None:
+    answer = house.http.post(INFER, content=body, headers={"content-encoding": encoding})
+    assert_error(answer, status)
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "deflate", "br, gzip;q=0.5", "gzip;q=0", "br"])
+def test_answer_is_compressed_as_asked_for(house: Any, accepted: str) -> None:
+    rows = {"rows": [{"x": 0.001 * n} for n in range(100)]}
+    asked = house.http.build_request(
+        "POST", "/v2/models/m/predict", json=rows, headers={"accept-encoding": accepted}
+    )
+    answer = house.http.send(asked)
+    expected = "gzip" if "gzip" in accepted and accepted[-3:] != "q=0" else None
+    expected = "deflate" if accepted == "deflate" else expected
+    assert answer.headers.get("content-encoding") == expected
+    assert len(answer.json()["predictions"]) == 100
+
+
+def binary(body: dict[str, Any], *tensors: bytes) -> tuple[bytes, dict[str, str]]:
+    head = json.dumps(body).encode()
+    return head + b"".join(tensors), {"inference-header-content-length": str(len(head))}
+
+
+def test_binary_tensors_both_ways(house: Any) -> None:
+    size = {"binary_data_size": 16}
+    content, headers = binary(
+        {
+            "id": "b",
+            "inputs": [{"name": "x", "shape": [2], "datatype": "FP64", "parameters": size}],
+            "outputs": [
+                {"name": "scores", "parameters": {"binary_data": True}},
+                {"name": "label"},
+            ],
+        },
+        struct.pack("<2d", 1.0, 0.0),
+    )
+    answer = house.http.post(INFER, content=content, headers=headers)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    length = int(answer.headers["inference-header-content-length"])
+    head = json.loads(answer.content[:length])
+    assert (head["id"], head["outputs"][1]["data"]) == ("b", ["yes", "no"])
+    assert head["outputs"][0]["parameters"] == {"binary_data_size": 16}
+    scores = struct.unpack("<4f", answer.content[length:])
+    assert scores == pytest.approx([0.26894, 0.73106, 0.5, 0.5], abs=1e-4)
+
+
+def test_all_numbers_in_one_matrix(house: Any) -> None:
+    inputs = [{"name": "numbers", "shape": [2, 2], "datatype": "FP32", "data": [1, 1, 2, None]}]
+    answer = house.http.post(INFER, json={"inputs": inputs}).json()
+    assert answer["outputs"][0]["data"] == pytest.approx([0.5, 0.5, 0.1192, 0.8808], abs=1e-4)
+
+
+@pytest.mark.parametrize("header", ["-1", "x", "99999", "1", "0", "", "9" * 5000])
+def test_impossible_length_of_the_head_is_400(house: Any, header: str) -> None:
+    headers = {"inference-header-content-length": header}
     answer = house.http.post(INFER, content=changed(None), headers=headers)
     assert_error(answer, 400)
-    assert "binary" in answer.json()["error"]
 
 
 def test_refused_requests_are_counted(house: Any) -> None:
@@ -215,3 +325,74 @@ def test_metadata(house: Any) -> None:
     assert model["outputs"][0] == {"name": "scores", "datatype": "FP32", "shape": [-1, 2]}
     assert house.http.get(f"/v2/models/m/versions/{NEW}").json()["name"] == "m"
     assert house.http.get(f"/v2/models/m/versions/{NEW}/ready").json()["ready"]
+
+
+def test_version_in_the_path_pins_rows_for_people_too(house: Any) -> None:
+    house.move({OLD: 1.0}, warm=(NEW,))
+    path = f"/v2/models/m/versions/{NEW}/predict"
+    assert house.http.post(path, json={"rows": [{"x": 1}]}).json()["model_version"] == NEW
+
+
+def test_config_describes_the_model(house: Any) -> None:
+    for path in ("/v2/models/m/config", f"/v2/models/m/versions/{OLD}/config"):
+        found = house.http.get(path).json()
+        assert (found["name"], found["platform"]) == ("m", "onnxruntime_onnx")
+        assert found["max_batch_size"] > 1
+        assert {"name": "colour", "data_type": "TYPE_STRING", "dims": [1]} in found["input"]
+        assert {"name": "scores", "data_type": "TYPE_FP32", "dims": [2]} in found["output"]
+
+
+def test_statistics_count_requests_and_rows(house: Any) -> None:
+    def counted() -> tuple[int, int, int]:
+        found = house.http.get(f"/v2/models/m/versions/{OLD}/stats").json()["model_stats"]
+        (stats,) = [stats for stats in found if stats["version"] == OLD]
+        ok = stats["inference_stats"]["success"]["count"]
+        return ok, stats["inference_count"], stats["execution_count"]
+
+    house.infer()
+    before = counted()
+    house.http.post(INFER, content=changed(None))
+    assert counted() == (before[0] + 1, before[1] + 2, before[2] + 1)
+    assert house.http.get("/v2/models/stats").json() == house.http.get("/v2/models/m/stats").json()
+
+
+def test_warm_version_is_unloaded_and_loaded_again(house: Any) -> None:
+    house.move({OLD: 1.0}, warm=(NEW,))
+
+    def index(**asked: Any) -> dict[str, tuple[str, str]]:
+        found = house.http.post("/v2/repository/index", json=asked).json()
+        return {row["version"]: (row["state"], row["reason"]) for row in found}
+
+    def change(what: str, version: str | None) -> httpx.Response:
+        body = {"parameters": {"version": version}} if version else {}
+        return house.http.post(f"/v2/repository/models/m/{what}", json=body)
+
+    assert index() == {OLD: ("READY", ""), NEW: ("READY", "")}
+    assert change("unload", NEW).status_code == 200
+    assert index() == {OLD: ("READY", ""), NEW: ("UNAVAILABLE", "unloaded by request")}
+    assert index(ready=True) == {OLD: ("READY", "")}
+    answer = house.http.post(f"/v2/models/m/versions/{NEW}/infer", content=changed(None))
+    assert_error(answer, 404)
+    assert change("load", NEW).status_code == 200
+    assert index() == {OLD: ("READY", ""), NEW: ("READY", "")}
+    for version in (OLD, None):
+        assert_error(change("unload", version), 400)
+    assert_error(change("load", "nobody"), 404)
+    assert change("load", None).status_code == 200
+
+
+def test_traffic_that_moves_to_an_unloaded_version_loads_it(house: Any) -> None:
+    house.move({OLD: 1.0}, warm=(NEW,))
+    body = {"parameters": {"version": NEW}}
+    assert house.http.post("/v2/repository/models/m/unload", json=body).status_code == 200
+    house.move({NEW: 1.0})
+    assert house.infer()["model_version"] == NEW
+    house.http.post("/v2/repository/models/m/load", json={})
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "1.5", "9" * 10])
+def test_impossible_patience_is_400(house: Any, given: str) -> None:
+    headers = {"x-timeout-ms": given}
+    assert_error(house.http.post(INFER, content=changed(None), headers=headers), 400)
+    headers = {"x-timeout-ms": "5000"}
+    assert house.http.post(INFER, content=changed(None), headers=headers).status_code == 200

@@ -176,6 +176,10 @@ def test_missing_columns_are_counted_and_answered(house: Any) -> None:
     before = house.traffic.status()["missing_columns"].get(OLD, {}).get("y", 0)
     answer = house.http.post("/v2/models/m/infer", json=_body(1.0))
     assert answer.status_code == 200
+    until = time.monotonic() + 10  # workers hand in what they counted every 100 ms
+    while house.traffic.status()["missing_columns"].get(OLD, {}).get("y", 0) == before:
+        assert time.monotonic() < until
+        time.sleep(0.02)
     assert house.traffic.status()["missing_columns"][OLD]["y"] == before + 1
 
 

@@ -57,6 +57,7 @@ def test_prometheus_text_is_well_formed_and_adds_up() -> None:
     line = re.compile(r'^(# TYPE \w+ \w+|\w+(\{(\w+="([^"\\\n]|\\.)*",?)+\})? [0-9.e+-]+)$')
     assert all(line.match(part) for part in text.splitlines())
     assert 'instar_requests_total{model="m",version="v",outcome="ok"} 4' in text
-    buckets = [int(part.split()[-1]) for part in text.splitlines() if "_bucket" in part]
+    latency = [part for part in text.splitlines() if "latency_seconds_bucket" in part]
+    buckets = [int(part.split()[-1]) for part in latency]
     assert buckets == sorted(buckets)
     assert buckets[-1] == 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,18 @@ from instar.core.data import ImageColumn, Preprocessing
 Columns = Mapping[str, "Sequence[Any] | NDArray[Any]"]
 Feed = dict[str, NDArray[Any]]
 
+# All columns of a kind, as the rows of one matrix. No column of a table can be named like this.
+NUMBERS, STRINGS = "\0numbers", "\0strings"
+
+
+class Piece(NamedTuple):
+    """The rows of one request, ready to be joined with others: row-major, flat where lists."""
+
+    rows: int
+    numbers: Sequence[Any] | NDArray[Any]
+    strings: Sequence[str] | NDArray[Any]
+    image: NDArray[Any] | None
+
 
 def describe(preprocessing: Preprocessing) -> list[dict[str, Any]]:
     """List the raw columns in the words of the Open Inference Protocol."""
@@ -23,6 +35,19 @@ def describe(preprocessing: Preprocessing) -> list[dict[str, Any]]:
     image = preprocessing.image
     pixels = [_tensor(image.name, "UINT8", *shape(image))] if image else []
     return [*numbers, *texts, *pixels]
+
+
+def packed(preprocessing: Preprocessing) -> list[dict[str, Any]]:
+    """List the matrices that may stand for columns: all numbers, all texts, in their order.
+
+    A column that bears such a name keeps it, and the matrix is not offered.
+    """
+    sizes = {"numbers": len(preprocessing.numbers), "strings": len(preprocessing.categories)}
+    return [
+        _tensor(name, "FP32" if name == "numbers" else "BYTES", size)
+        for name, size in sizes.items()
+        if size and name not in preprocessing.columns
+    ]
 
 
 def shape(image: ImageColumn) -> tuple[int, ...]:
@@ -39,14 +64,16 @@ class Reader:
     """Turn columns into a graph's feed: the arrays `numbers`, `strings`, `image` that exist.
 
     A number or a category that is absent, None or NaN counts as missing: the graph fills it. The
-    image must be there, and so must at least one column. Columns of no use are ignored.
+    image must be there, and so must at least one column. Columns of no use are ignored. In place
+    of its columns, all numbers or all texts may come as the rows of one matrix, under the names
+    `NUMBERS` and `STRINGS`.
     """
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self._numbers = tuple(column.name for column in preprocessing.numbers)
         self._strings = tuple(column.name for column in preprocessing.categories)
         self._image = preprocessing.image
-        self._all = preprocessing.columns
+        self._all = (*preprocessing.columns, NUMBERS, STRINGS)
 
     def __call__(self, columns: Columns) -> Feed:
         """Build the feed.
@@ -55,45 +82,83 @@ class Reader:
             MissingColumns: none of the columns is there, or not the image.
             BadValues: lengths differ, a number is infinite or none, an image has another shape.
         """
+        piece = self.piece(columns)
+        try:
+            feed = self.join([piece])
+        except (TypeError, ValueError) as error:
+            raise BadValues(self._odd(columns), "numbers", "other values") from error
+        if endless(feed):
+            place = int(np.isinf(feed["numbers"]).any(axis=0).argmax())
+            raise BadValues(self._numbers[place], "finite numbers", "an infinite or huge one")
+        return feed
+
+    def piece(self, columns: Columns) -> Piece:
+        """Check columns and lay them out by row, to be joined with those of other requests.
+
+        Raises:
+            MissingColumns, BadValues: as when called, but for numbers, which `join` converts.
+        """
         rows = self._rows(columns)
+        return Piece(
+            rows,
+            self._lay_numbers(columns, rows) if self._numbers else (),
+            self._lay_strings(columns, rows) if self._strings else (),
+            _read_image(columns[self._image.name], self._image, rows) if self._image else None,
+        )
+
+    def join(self, pieces: Sequence[Piece]) -> Feed:
+        """Build one feed of the rows of several requests, in their order.
+
+        A number that float32 cannot hold becomes infinite: see `endless`.
+
+        Raises:
+            TypeError, ValueError: a number of one of them is none.
+        """
+        rows = sum(piece.rows for piece in pieces)
         feed: Feed = {}
         if self._numbers:
-            feed["numbers"] = self._read_numbers(columns, rows)
+            with np.errstate(over="ignore"):
+                parts = [piece.numbers for piece in pieces]
+                feed["numbers"] = _stacked(parts, (rows, len(self._numbers)), np.float32)
         if self._strings:
-            feed["strings"] = self._read_strings(columns, rows)
+            parts = [piece.strings for piece in pieces]
+            feed["strings"] = _stacked(parts, (rows, len(self._strings)), object)
         if self._image:
-            feed["image"] = _read_image(columns[self._image.name], self._image, rows)
+            images = [piece.image for piece in pieces if piece.image is not None]
+            feed["image"] = images[0] if len(images) == 1 else np.concatenate(images)
         return feed
 
     def _rows(self, columns: Columns) -> int:
         if self._image and self._image.name not in columns:
             raise MissingColumns((self._image.name,), tuple(columns))
-        lengths = {name: len(columns[name]) for name in self._all if name in columns}
-        if not lengths:
+        if len(columns) == 1 and NUMBERS in columns:
+            return len(columns[NUMBERS])
+        rows, first = -1, True
+        for name in self._all:
+            if name in columns:
+                length = len(columns[name])
+                if first:
+                    rows, first = length, False
+                elif length != rows:
+                    raise BadValues(name, f"{rows} values, as in the others,", str(length))
+        if first:
             raise MissingColumns(self._all, tuple(columns))
-        rows = next(iter(lengths.values()))
-        for name, length in lengths.items():
-            if length != rows:
-                raise BadValues(name, f"{rows} values, as in the others,", str(length))
         return rows
 
-    def _read_numbers(self, columns: Columns, rows: int) -> NDArray[Any]:
+    def _lay_numbers(self, columns: Columns, rows: int) -> Sequence[Any] | NDArray[Any]:
+        if NUMBERS in columns:
+            flat: Sequence[Any] | NDArray[Any] = _flat(columns[NUMBERS])
+            return flat
+        if rows == 1:  # one conversion for the row costs a third of one per column
+            return [columns[n][0] if n in columns else math.nan for n in self._numbers]
+        matrix = np.full((rows, len(self._numbers)), np.nan, np.float32)
         try:
-            # A number that float32 cannot hold becomes infinite here and is refused below.
             with np.errstate(over="ignore"):
-                if rows == 1:  # one conversion for the row costs a third of one per column
-                    row = [columns[n][0] if n in columns else math.nan for n in self._numbers]
-                    matrix = np.array([row], np.float32)
-                else:
-                    matrix = np.full((rows, len(self._numbers)), np.nan, np.float32)
-                    for place, name in enumerate(self._numbers):
-                        if name in columns:
-                            matrix[:, place] = columns[name]
+                for place, name in enumerate(self._numbers):
+                    if name in columns:
+                        matrix[:, place] = columns[name]
         except (TypeError, ValueError) as error:
             raise BadValues(self._odd(columns), "numbers", "other values") from error
-        if np.isinf(matrix).any():
-            place = int(np.isinf(matrix).any(axis=0).argmax())
-            raise BadValues(self._numbers[place], "finite numbers", "an infinite or huge one")
         return matrix
 
     def _odd(self, columns: Columns) -> str:
@@ -105,13 +170,40 @@ class Reader:
                 return name
         return "a number column"
 
-    def _read_strings(self, columns: Columns, rows: int) -> NDArray[Any]:
+    def _lay_strings(self, columns: Columns, rows: int) -> Sequence[str] | NDArray[Any]:
+        if STRINGS in columns:
+            return [_text("strings", value) for row in columns[STRINGS] for value in row]
+        if rows == 1:
+            return [_text(n, columns[n][0]) if n in columns else "" for n in self._strings]
         matrix = np.full((rows, len(self._strings)), "", object)
         for place, name in enumerate(self._strings):
             if name in columns:
-                values = [_text(name, value) for value in columns[name]]
-                matrix[:, place] = values
+                matrix[:, place] = [_text(name, value) for value in columns[name]]
         return matrix
+
+
+def endless(feed: Feed) -> bool:
+    """Tell whether a number of a feed is infinite."""
+    return "numbers" in feed and bool(np.isinf(feed["numbers"]).any())
+
+
+def _flat(rows: Any) -> Any:
+    if isinstance(rows, np.ndarray):
+        return rows
+    return rows[0] if len(rows) == 1 else [value for row in rows for value in row]
+
+
+def _stacked(parts: Sequence[Any], wanted: tuple[int, int], kind: Any) -> NDArray[Any]:
+    """Make one matrix of rows that are flat lists or matrices."""
+    if all(type(part) is list for part in parts):
+        flat = parts[0] if len(parts) == 1 else [value for part in parts for value in part]
+        made = np.array(flat, kind)
+        if made.ndim > 1:
+            raise ValueError(made.shape)
+        return made.reshape(wanted)
+    width = wanted[1]
+    all_ = [np.asarray(part, kind).reshape(-1, width) for part in parts]
+    return all_[0] if len(all_) == 1 else np.concatenate(all_)
 
 
 def _text(name: str, value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from instar.bundle import format as files
 from instar.bundle import session, trust
-from instar.bundle.columns import Columns, Feed, Reader, describe, shape
+from instar.bundle.columns import Columns, Feed, Piece, Reader, describe, endless, packed, shape
 from instar.bundle.errors import PredictionFailed
 from instar.core.tools import Artifacts
 
@@ -30,6 +31,7 @@ class ServedBundle:
         self.schema = contents.schema
         self.precision = contents.precision
         self.inputs = describe(contents.preprocessing)
+        self.packed = packed(contents.preprocessing)
         self._reader = Reader(contents.preprocessing)
         self._session = session.start(graph, threads)
         image = contents.preprocessing.image if contents.task.dense else None
@@ -81,13 +83,46 @@ class ServedBundle:
         parts = [self._run({k: v[at : at + size] for k, v in feed.items()}) for at in starts]
         return np.concatenate(parts)
 
-    def warm(self, n: int = 3) -> None:
-        """Answer `n` made-up rows, so that the first real one finds everything allocated."""
+    def piece(self, columns: Columns) -> Piece:
+        """Check the rows of one request, to be answered together with those of others.
+
+        Raises:
+            InputError: the columns do not fit.
+        """
+        return self._reader.piece(columns)
+
+    def together(self, pieces: Sequence[Piece]) -> NDArray[np.float32] | None:
+        """Score the rows of several requests in one run.
+
+        Returns:
+            Scores of all rows in the order given; None where anything is wrong with any of them:
+            asked one by one, each gets its own answer.
+        """
+        try:
+            feed = self._reader.join(pieces)
+            if endless(feed):
+                return None
+            return cast("NDArray[np.float32]", self._session.run(["scores"], feed)[0])
+        except (TypeError, ValueError):
+            return None
+        except session.Failures:
+            return None
+
+    def warm(self, n: int = 3) -> float:
+        """Answer `n` made-up rows, so that the first real one finds everything allocated.
+
+        Returns:
+            The seconds of the quickest, which is what a row costs.
+        """
         columns: dict[str, Any] = {name: [None] for name in self.preprocessing.columns}
         if image := self.preprocessing.image:
             columns[image.name] = np.zeros((1, *shape(image)), np.uint8)
+        seconds = []
         for _ in range(n):
+            began = time.perf_counter()
             self.predict(columns)
+            seconds.append(time.perf_counter() - began)
+        return min(seconds)
 
     def _run(self, feed: Feed) -> NDArray[np.float32]:
         try:

@@ -9,14 +9,15 @@ from instar.cli.show import console
 from instar.service import Workspace
 
 
-def run(space: Workspace, port: int, pages: int) -> None:
+def run(space: Workspace, port: int, pages: int, workers: int = 0, cache: int = 0) -> None:
     """Serve predictions and pages on loopback; stop both on SIGINT or SIGTERM."""
     from instar.web.server import dashboard
 
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with space.serve(port) as gateway, dashboard(space, pages) as url:
+    serving = space.serve(port, workers=workers, cache=cache)
+    with serving as gateway, dashboard(space, pages) as url:
         console.print(f"[green]✔[/green] [bold]{space.champion().name}[/bold] serves")
         console.print(f"  predictions  {gateway.url}/v2/models/{space.project.model}/infer")
         console.print(f"  dashboard    {url}")

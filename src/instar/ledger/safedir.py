@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import mmap
 import os
 import stat
 import threading
@@ -21,6 +22,7 @@ from instar.ledger.files import UnsafeFile
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
+_SHARE = os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
 _LINKS = (errno.ELOOP, errno.EXDEV)
 # Of a socket the kernel says ENXIO, of a folder opened for writing EISDIR, of a file in the place
 # of a folder on the way ENOTDIR.
@@ -254,6 +256,24 @@ class SafeDir:
         self.make(_parent(name))
         with _made(name):
             return os.fdopen(self._appending(name), "ab")
+
+    def shared(self, name: str, size: int) -> mmap.mmap:
+        """Map a file into memory that all its users share; it is made, and grows to `size`.
+
+        Its room is reserved first: a page of a file that the disk has no room for would kill
+        whoever writes it.
+
+        Raises:
+            UnsafeFile, UnsafeName, MovedFolder: as `open` does.
+            StoreFailed: there is no room for it.
+        """
+        self.make(_parent(name))
+        _check(name)
+        with _made(name):
+            made = files.disk().beneath(self._root(), name, _SHARE, 0o600)
+            with files.opened(files.plain(made, name)) as handle:
+                os.posix_fallocate(handle, 0, size)
+                return mmap.mmap(handle, os.fstat(handle).st_size)
 
     # Handles.
 

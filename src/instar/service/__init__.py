@@ -251,9 +251,13 @@ class Workspace:
         return self._work("watch", tell)
 
     @contextmanager
-    def serve(self, port: int = 0) -> Iterator[Gateway]:
-        """Run the prediction gateway for the while; port 0 takes a free one.
+    def serve(self, port: int = 0, *, workers: int = 0, cache: int = 0) -> Iterator[Gateway]:
+        """Run the prediction gateway for the while.
 
+        Args:
+            port: Where it listens; 0: any that is free.
+            workers: How many processes answer; 0: one a core, at most 2.
+            cache: How many answers each of them keeps; 0: none.
         Raises:
             NoChampion: there is nothing to serve.
             GatewayFailed: it did not start.
@@ -262,7 +266,14 @@ class Workspace:
 
         self.champion()
         self.settle()
-        gateway = start(self.home, self.project.model, port, self.project.store.artifacts)
+        gateway = start(
+            self.home,
+            self.project.model,
+            port,
+            self.project.store.artifacts,
+            workers=workers,
+            cache=cache,
+        )
         try:
             yield gateway
         finally:

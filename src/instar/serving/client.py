@@ -188,16 +188,31 @@ class Gateway:
                 self.process.stdout.close()
 
 
-def start(root: Path, model: str, port: int = 0, artifacts: str = "") -> Gateway:
+def start(
+    root: Path,
+    model: str,
+    port: int = 0,
+    artifacts: str = "",
+    *,
+    workers: int = 0,
+    cache: int = 0,
+) -> Gateway:
     """Start a gateway as a child process and wait until it answers.
 
-    `artifacts` is where bundles are, as `store.artifacts` of the policy says it.
+    Args:
+        root: The workspace's own folder.
+        model: The model line.
+        port: Where it listens; 0: any that is free.
+        artifacts: Where bundles are, as `store.artifacts` of the policy says it.
+        workers: How many processes answer; 0: one a core, at most 2.
+        cache: How many answers each of them keeps; 0: none.
 
     Raises:
         GatewayFailed: it ended, or said nothing for a minute.
     """
     command = [sys.executable, "-m", "instar.serving"]
     given = ["--root", str(root), "--model", model, "--port", str(port), "--artifacts", artifacts]
+    given += ["--workers", str(workers), "--cache", str(cache)]
     with routefile.folder(root).appending("gateway.err") as errors:
         process = subprocess.Popen(
             [*command, *given], stdout=subprocess.PIPE, stderr=errors, text=True

@@ -1,51 +1,40 @@
-"""What the gateway does, without a socket: predictions, labels, status."""
+"""What a worker does for a request, without a socket: choose who answers, have it answered, count.
+
+A candidate that fails costs nobody an answer: the failure is counted against it, and the champion
+answers in its place.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from instar.core.data import Task
 from instar.core.errors import BackendError, InputError, InstarError
-from instar.core.tools import Artifacts
-from instar.serving.log import Answered, Feedback, Log
-from instar.serving.metrics import Metrics, Outcome
-from instar.serving.models import Models, Shelf, Version
-from instar.serving.observations import Observations
-from instar.serving.protocol import Columns, Inputs
+from instar.serving.answers import Writer
+from instar.serving.batching import Job, Parts, Runner, Scores
+from instar.serving.cache import Cache
+from instar.serving.connection import Done, Reply
+from instar.serving.lanes import MOST
+from instar.serving.mistakes import InvalidAnswer, NotReady, TooMany, broken, failure
+from instar.serving.models import Shelf, UnknownVersion, Version
+from instar.serving.slots import OUTCOMES, Block, Tally
+from instar.serving.tensors import Columns, Reading
 from instar.tasks import form_of
 from instar.tasks.form import Told, Truth
 
-Read = Callable[[Inputs, frozenset[str]], Columns]
-Scores = NDArray[np.float32]
+# One line of the log: kind, id, version, generation, share, milliseconds, outcome, scores.
+Event = tuple[str, str, str, int, float, float, str, Sequence[Sequence[float]]]
 
-
-class NotReady(BackendError):
-    """Answer a request that came before any version could serve."""
-
-    code = "backend.not_ready"
-    retryable = True
-
-    def __init__(self, model: str) -> None:
-        super().__init__(f"a version of {model} in service", "none yet", "try again in a second")
-
-
-class InvalidAnswer(BackendError):
-    """Report scores that are no finite numbers; they are not handed on."""
-
-    code = "backend.invalid_answer"
-
-    def __init__(self, version: str) -> None:
-        super().__init__(f"finite scores from {version}", "others", "tell the model's owner")
+PATIENCE_S = 10.0  # that a request waits in a queue, unless it says otherwise
+_OK, _ERROR, _INVALID = range(3)  # places in `slots.OUTCOMES`
 
 
 class Item(msgspec.Struct):
@@ -55,177 +44,299 @@ class Item(msgspec.Struct):
     label: Told
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Who answers one request, chosen by which route, and since when (seconds, monotonic)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """One version under one route, with everything that an answer of it needs."""
 
     version: Version
     generation: int
     share: float
-    started: float
+    tally: Tally
+    reading: Reading
+    writer: Writer
+    runner: Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What is in force, as a request meets it: replaced as a whole.
+
+    `buckets` holds an arm for each of the 10,000 buckets; `named` those for requests that name
+    their version, which are counted apart from the route's traffic.
+    """
+
+    shelf: Shelf
+    champion: Arm
+    buckets: tuple[Arm, ...]
+    named: Mapping[str, Arm]
+
+    def find(self, name: str) -> Arm:
+        """Return a loaded version by name; the champion for an empty one.
+
+        Raises:
+            UnknownVersion: it is not loaded.
+        """
+        name = name or self.champion.version.name
+        if name not in self.named:
+            raise UnknownVersion(name, self.named)
+        return self.named[name]
 
 
 class Desk:
-    """Serve one model line."""
+    """Answer the requests that come to one worker."""
 
-    def __init__(self, root: Path, model: str, artifacts: Artifacts) -> None:
-        self.models = Models(root, model, artifacts)
-        self.metrics, self.observations = Metrics(), Observations()
-        self.log = Log(root)
-        self._unnamed = 0
+    def __init__(self, model: str, block: Block, cache: int = 0) -> None:
+        self.model, self.block = model, block
+        self.cache = Cache(cache)
+        self.floor: Floor | None = None
+        self.events: list[Event] = []
+        self.missing: dict[str, Counter[str]] = {}
+        self.rescued: Counter[str] = Counter()
+        self.refused = 0
+        self.inside = 0  # requests that are being answered
+        self._runners: dict[str, Runner] = {}
+        self._unnamed = secrets.randbits(48)
 
-    def start(self) -> None:
-        """Remember what was answered before, and put the wanted route in force."""
-        for event in self.log.events():
-            if isinstance(event, Answered):
-                self._count(event)
-            else:
-                self.observations.label(event.id, event.label)
-        self.observations.labels.clear()
-        self.models.start()
+    def take(self, shelf: Shelf) -> None:
+        """Put a shelf in force. Requests that began on the one before end there."""
+        route = shelf.route
+        manifests = {version.manifest for version in shelf.versions.values()}
+        runners = {
+            version.manifest: self._runners.get(version.manifest)
+            or Runner(version.bundle, version.cost_s, self._settle, self._refuse)
+            for version in shelf.versions.values()
+        }
 
-    def shelf(self) -> Shelf:
+        def arm(name: str, generation: int, share: float) -> Arm:
+            version = shelf.versions[name]
+            return Arm(
+                version,
+                generation,
+                share,
+                self.block.tally(name, generation, share),
+                Reading(version.inputs, version.packed, shelf.known),
+                Writer(self.model, name, version.bundle.task),
+                runners[version.manifest],
+            )
+
+        owners = shelf.router.owners
+        arms = {
+            name: arm(name, route.generation, route.shares.get(name, 0.0))
+            for name in dict.fromkeys((route.champion, *owners))
+        }
+        named = {name: arm(name, 0, 0.0) for name in shelf.versions}
+        for manifest in self._runners.keys() - manifests:
+            self._runners[manifest].close()
+        self._runners = runners
+        buckets = tuple(arms[name] for name in owners)
+        self.floor = Floor(shelf, named[route.champion], buckets, named)
+        self.block.acknowledge(route.generation, os.getpid())
+
+    def ready(self) -> Floor:
         """Return what is in force.
 
         Raises:
             NotReady: nothing is.
         """
-        if self.models.shelf is None:
-            raise NotReady(self.models.model)
-        return self.models.shelf
+        if self.floor is None:
+            raise NotReady(self.model)
+        return self.floor
+
+    # --- predictions --------------------------------------------------------------------------
 
     def predict(
-        self, read: Read, *, unit: str, name: str, pinned: str = ""
-    ) -> tuple[Version, Scores]:
-        """Answer one request.
-
-        A candidate that fails costs nobody an answer: the failure is counted against it, and the
-        champion answers in its place.
+        self,
+        read: Callable[[Arm], Columns],
+        write: Callable[[Arm, Scores, int, list[list[float]]], Reply],
+        done: Done,
+        *,
+        unit: str,
+        name: str,
+        pinned: str = "",
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Have one request answered.
 
         Args:
             read: Takes the columns that a version reads out of the request.
+            write: Makes the reply out of the scores of a run, the first row that is this request's,
+                and what is kept of its rows, as lists.
+            done: Is given the reply, at the end of this turn of the loop or later.
             unit: Whose request it is; empty: nobody's, chance decides.
             name: The request's id, under which labels find it; empty: none ever will.
             pinned: The version that must answer; empty: the route chooses.
+            patience_s: How long it waits in a queue.
         Raises:
             NotReady: no version is in service.
             UnknownVersion: the pinned version is not loaded.
             InputError: the request does not fit the champion.
-            BackendError: the champion failed.
+            Overloaded: it would have to wait too long.
         """
-        shelf = self.shelf()
-        turn = self._choose(shelf, unit, pinned)
-        try:
-            scores = self._scores(turn.version, shelf, read)
-        except InstarError as error:
-            if pinned or turn.version is shelf.champion:
-                if isinstance(error, BackendError):
-                    self._record(turn, _outcome(error))
-                raise
-            scores = self._rescue(turn, error, shelf, read)
-            turn = Turn(shelf.champion, 0, 0.0, turn.started)
-        kept = form_of(turn.version.bundle.task).kept(scores)
-        self._record(turn, "ok", name, kept.tolist())
-        return turn.version, scores
-
-    def _choose(self, shelf: Shelf, unit: str, pinned: str) -> Turn:
-        started = time.perf_counter()
+        floor = self.floor or self.ready()
+        if self.inside >= MOST["predict"]:
+            raise TooMany("predict", MOST["predict"])
+        job = Job(read, write, done, name, patience_s, time.perf_counter(), pinned=bool(pinned))
         if pinned:
-            return Turn(shelf.find(pinned), 0, 0.0, started)
-        if not unit:
-            self._unnamed += 1
-            unit = f"\0{self._unnamed}"
-        version = shelf.choose(unit)
-        return Turn(version, shelf.route.generation, shelf.route.shares[version.name], started)
-
-    def _scores(self, version: Version, shelf: Shelf, read: Read) -> Scores:
-        columns = read(version.inputs, shelf.known)
-        scores = version.bundle.predict(columns)
-        if not np.isfinite(scores).all():
-            raise InvalidAnswer(version.name)
-        if len(columns) < len(version.inputs):
-            self.metrics.miss(version.name, version.inputs.keys() - columns.keys())
-        return scores
-
-    def _rescue(self, turn: Turn, error: InstarError, shelf: Shelf, read: Read) -> Scores:
-        """Answer by the champion; a request that it refuses too was the client's mistake."""
+            arm = floor.find(pinned)
+        else:
+            if not unit:
+                self._unnamed += 1
+                unit = f"\0{self._unnamed}"
+            arm = floor.buckets[floor.shelf.router.bucket(unit)]
         try:
-            scores = self._scores(shelf.champion, shelf, read)
-        except BackendError:
-            self._record(turn, _outcome(error))
-            raise
-        self._record(turn, _outcome(error))
-        self.metrics.rescued[turn.version.name] += 1
-        return scores
+            job.take(arm)
+        except InstarError as error:
+            if not self._rescuable(job, arm):
+                raise
+            self._rescue(job, arm, error)
+        else:
+            if self.cache.size and self._kept(job, arm):
+                return
+            arm.runner.submit(job)
+        self.inside += 1
+
+    def _kept(self, job: Job, arm: Arm) -> bool:
+        """Answer by what was answered before, at once."""
+        job.key = self.cache.key(arm.version.manifest, job.piece)
+        scores = self.cache.get(job.key) if job.key else None
+        if scores is None:
+            return False
+        self.inside += 1
+        job.key = b""
+        rows = arm.writer.form.kept(scores).tolist()
+        self._answer(job, scores, 0, rows, time.perf_counter())
+        return True
+
+    def _rescuable(self, job: Job, arm: Arm) -> bool:
+        floor = self.floor
+        return (
+            not job.pinned
+            and floor is not None
+            and (arm.version is not floor.champion.version and job.first is None)
+        )
+
+    def _rescue(self, job: Job, arm: Arm, error: InstarError) -> None:
+        """Let the champion answer; a request that it refuses too was the client's mistake."""
+        job.first, job.key = (arm, error), b""
+        champion = self.ready().champion
+        job.take(champion)
+        champion.runner.submit(job)
+
+    def _settle(self, jobs: Sequence[Job], scores: Scores | None, parts: Parts) -> None:
+        """Send the answers of one run."""
+        now = time.perf_counter()
+        jobs[0].arm.tally.ran()
+        kept = jobs[0].arm.writer.form.kept
+        if scores is not None:
+            rows = kept(scores).tolist()
+            at = 0
+            for job in jobs:
+                end = at + job.piece.rows
+                self._answer(job, scores, at, rows[at:end], now)
+                at = end
+            return
+        for job, part in zip(jobs, parts, strict=True):
+            if isinstance(part, InstarError):
+                self._fail(job, part)
+            else:
+                self._answer(job, part, 0, kept(part).tolist(), now)
+
+    def _answer(
+        self, job: Job, scores: Scores, at: int, rows: list[list[float]], now: float
+    ) -> None:
+        try:
+            arm = job.arm
+            if len(job.columns) < len(arm.version.inputs):
+                self._miss(arm.version, job.columns)
+            if job.first is not None:
+                failed, error = job.first
+                self._record(failed, job, _outcome(error), now, "", ())
+                self.rescued[failed.version.name] += 1
+            self._record(arm, job, _OK, now, job.name, rows)
+            if job.key:
+                self.cache.put(job.key, scores[at : at + len(rows)])
+            reply = job.write(arm, scores, at, rows)
+        except Exception as error:  # noqa: BLE001 - it is told in the log, and as a 500
+            reply = self._reply(error)
+        self._done(job, reply)
 
     def _record(
-        self, turn: Turn, outcome: Outcome, name: str = "", scores: list[list[float]] | None = None
+        self,
+        arm: Arm,
+        job: Job,
+        outcome: int,
+        now: float,
+        name: str,
+        rows: Sequence[Sequence[float]],
     ) -> None:
-        taken = 1000 * (time.perf_counter() - turn.started)
-        event = Answered(
-            name, turn.version.name, turn.generation, turn.share, taken, outcome, scores or []
+        milliseconds = 1000 * (now - job.started)
+        tally, classes = arm.tally, arm.writer.classes
+        if len(rows) == 1 and classes and outcome == _OK:
+            row = rows[0]
+            tally.answered(milliseconds, row[1] if len(row) == 2 else max(row))
+        else:
+            tally.count(milliseconds, outcome, len(rows))
+            for row in rows if classes else ():
+                tally.score(row[1] if len(row) == 2 else max(row))
+        who = arm.version.name
+        words = OUTCOMES[outcome]
+        self.events.append(
+            ("answered", name, who, arm.generation, arm.share, milliseconds, words, rows)
         )
-        self._count(event)
-        self.log.append(event)
 
-    def _count(self, event: Answered) -> None:
-        self.metrics.count(
-            event.version, event.generation, event.share, event.milliseconds, event.outcome
-        )
-        single = len(event.scores) == 1
-        for place, row in enumerate(event.scores):
-            name = event.id if single or not event.id else f"{event.id}/{place}"
-            self.observations.answered(name, event.version, event.generation, row)
+    def _miss(self, version: Version, columns: Columns) -> None:
+        absent = version.absent(columns)
+        if absent:
+            self.missing.setdefault(version.name, Counter()).update(absent)
 
-    def feedback(self, items: list[Item]) -> dict[str, Any]:
-        """Join true labels with what was predicted; each item has its own fate.
+    def _refuse(self, job: Job, error: InstarError) -> None:
+        """Send a job away that waited too long; no version is to blame."""
+        self._done(job, self._reply(error))
+
+    def _fail(self, job: Job, error: InstarError) -> None:
+        """Answer a job whose version failed, or have the champion answer."""
+        try:
+            if self._rescuable(job, job.arm):
+                self._rescue(job, job.arm, error)
+                return
+            if isinstance(error, BackendError):
+                # With a candidate that failed before, it is the candidate's failure that counts.
+                arm, first = job.first or (job.arm, error)
+                self._record(arm, job, _outcome(first), time.perf_counter(), "", ())
+        except InstarError as other:
+            error = other
+        self._done(job, self._reply(error))
+
+    def _done(self, job: Job, reply: Reply) -> None:
+        self.inside -= 1
+        try:
+            job.done(reply)
+        except Exception:  # one client's connection is no reason to leave the others of a run
+            logging.getLogger("instar.serving").exception("an answer was not sent")
+
+    def _reply(self, error: Exception) -> Reply:
+        if isinstance(error, InstarError):
+            self.refused += isinstance(error, InputError)
+            return failure(error)
+        logging.getLogger("instar.serving").error("an answer failed", exc_info=error)
+        return broken()
+
+    # --- labels -------------------------------------------------------------------------------
+
+    def truths(self, items: Sequence[Item]) -> tuple[list[tuple[str, Truth]], list[dict[str, str]]]:
+        """Turn labels into numbers, each by itself: those that can be, and what is wrong.
 
         Raises:
             NotReady: no version is in service, so that nobody knows what a label may be.
         """
-        task = self.shelf().champion.bundle.task
-        outcomes: Counter[str] = Counter(joined=0, repeated=0, changed=0, unknown=0)
-        refused = []
+        task = self.ready().champion.version.bundle.task
+        found, refused = [], []
         for item in items:
             try:
-                label = truth(item.label, task)
+                found.append((item.id, truth(item.label, task)))
             except InputError as error:
                 refused.append({"id": item.id, "error": str(error)})
-                continue
-            outcomes[self.observations.label(item.id, label)] += 1
-            self.log.append(Feedback(item.id, label))
-        return {**outcomes, "refused": refused}
-
-    def gauges(self) -> dict[str, float]:
-        """Give what goes up and down, by Prometheus name."""
-        shelf = self.models.shelf
-        return {
-            "route_generation": shelf.route.generation if shelf else 0,
-            "route_refused": float(self.models.refusal is not None),
-            "log_dropped": self.log.dropped,
-        }
-
-    def status(self) -> dict[str, Any]:
-        """Tell what is in force, since when, and what was refused."""
-        shelf, refusal = self.models.shelf, self.models.refusal
-        route = shelf.route if shelf else None
-        return {
-            "model": self.models.model,
-            "generation": route.generation if route else 0,
-            "champion": route.champion if route else "",
-            "shares": dict(route.shares) if route else {},
-            "loaded": sorted(shelf.versions) if shelf else [],
-            "cold": dict(shelf.cold) if shelf else {},
-            "refused": {"generation": refusal.generation, "reason": refusal.reason}
-            if refusal
-            else None,
-            "age_s": self.models.age_s(),
-            "pid": os.getpid(),
-            "missing_columns": self.metrics.missing,
-            "rescued": self.metrics.rescued,
-            "labels": self.observations.labels,
-            "log_dropped": self.log.dropped,
-        }
+        return found, refused
 
 
 def truth(label: Told, task: Task) -> Truth:
@@ -242,5 +353,5 @@ def truth(label: Told, task: Task) -> Truth:
     return form_of(task).truth(label, task)
 
 
-def _outcome(error: InstarError) -> Outcome:
-    return "invalid" if isinstance(error, InvalidAnswer) else "error"
+def _outcome(error: InstarError) -> int:
+    return _INVALID if isinstance(error, InvalidAnswer) else _ERROR

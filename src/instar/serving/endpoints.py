@@ -1,197 +1,189 @@
-"""Paths and methods, and what stands behind them. Takes bytes and gives bytes: any server will do.
+"""Paths and methods, and what stands behind them. Takes calls and gives replies: no sockets here.
 
 The prediction lane is `/v2`, the Open Inference Protocol; beside it `/api/v1` for the control
-plane and `/metrics` for Prometheus.
+plane and `/metrics` for Prometheus, which the office answers for all workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import msgspec
 
 from instar import __version__
-from instar.core.codec import encode
-from instar.core.errors import InputError, InstarError, UnknownName, pathless
+from instar.core.errors import BackendError, InputError, InstarError
 from instar.core.names import is_name
-from instar.serving import protocol
-from instar.serving.desk import Desk, Item
-from instar.serving.models import UnknownVersion
-from instar.serving.protocol import Malformed, write
+from instar.serving import encodings, protocol, tensors
+from instar.serving.batching import HEAVY_ROWS, MOST_ROWS, Scores
+from instar.serving.connection import Call, Done, Limits, Reply
+from instar.serving.desk import PATIENCE_S, Arm, Desk, Item
+from instar.serving.lanes import Lanes
+from instar.serving.link import Link
+from instar.serving.log import Feedback, Log
+from instar.serving.mistakes import (
+    NotReady,
+    StaysLoaded,
+    UnknownModel,
+    UnknownPath,
+    WrongMethod,
+    broken,
+    failure,
+    write,
+)
+from instar.serving.protocol import Malformed
 
-JSON = "application/json"
 _TEXT = "text/plain; version=0.0.4"
+_KNOWN_PATHS = 256  # paths whose meaning is remembered
+_MOST_BODY = Limits().body_bytes
+EXTENSIONS = (
+    "binary_tensor_data",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "statistics",
+)
+
+# What stands behind a path: it replies, or takes care that the reply comes later.
+Endpoint = Callable[[Call, Done], Reply | None]
 
 
-class UnknownModel(UnknownName):
-    """Refuse a request for a model line that is not served here."""
-
-    code = "request.unknown_model"
-
-    def __init__(self, name: str, known: str) -> None:
-        super().__init__("model", name, [known])
-
-
-class UnknownPath(InputError):
-    """Refuse a path that leads nowhere."""
-
-    code = "request.unknown_path"
-
-    def __init__(self, path: str) -> None:
-        super().__init__("a path of this server", repr(path[:80]), "see GET /v2")
-
-
-class WrongMethod(InputError):
-    """Refuse a method that a path does not take."""
-
-    code = "request.wrong_method"
-
-    def __init__(self, allowed: str, got: str) -> None:
-        self.allowed = allowed
-        super().__init__(allowed, got, "change the method")
-
-
-class TooLarge(InputError):
-    """Refuse a body over the limit."""
-
-    code = "request.too_large"
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"a body of at most {limit >> 20} MiB", "a larger one", "send fewer rows")
-
-
-class Encoded(InputError):
-    """Refuse a compressed body."""
-
-    code = "request.encoded"
-
-    def __init__(self, encoding: str) -> None:
-        super().__init__("a plain body", f"one in {encoding[:20]!r}", "send it uncompressed")
-
-
-STATUS: Mapping[str, int] = {
-    UnknownModel.code: 404,
-    UnknownVersion.code: 404,
-    UnknownPath.code: 404,
-    WrongMethod.code: 405,
-    TooLarge.code: 413,
-    Encoded.code: 415,
-    "backend.not_ready": 503,
-}
-"""Error codes to HTTP statuses; other input errors are 400, everything else 500."""
-
-
-class Feedback(msgspec.Struct):
+class Sent(msgspec.Struct):
     """The body of `POST /api/v1/feedback`."""
 
     items: list[Item]
 
 
-_FEEDBACK = msgspec.json.Decoder(Feedback)
+class Repository(msgspec.Struct):
+    """The body of a request to the model repository."""
+
+    ready: bool = False
+    parameters: protocol.Parameters | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request: header names in lower case."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer."""
-
-    status: int
-    body: bytes
-    kind: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-Endpoint = Callable[[Call], Reply]
+_FEEDBACK = msgspec.json.Decoder(Sent)
+_REPOSITORY = msgspec.json.Decoder(Repository)
 
 
 class Endpoints:
-    """Find what a call asks for, do it, and put mistakes into the protocol's words."""
+    """Find what a call asks for, do it, and put mistakes into the protocol's words.
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    Args:
+        desk: Answers predictions.
+        link: Reaches the office.
+        log: Keeps labels.
+    """
 
-    def answer(self, call: Call) -> Reply:
+    def __init__(self, desk: Desk, link: Link, log: Log) -> None:
+        self._desk, self._link, self._log = desk, link, log
+        self._lanes = Lanes()
+        self._paths: dict[tuple[bytes, bytes], Endpoint] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def serve(self, call: Call, done: Done) -> None:
         """Answer a call; a mistake is an answer too."""
         try:
-            method, endpoint = self._find(call.path)
-            if call.method != method:
-                raise WrongMethod(method, call.method)
-            return endpoint(call)
+            endpoint = self._paths.get((call.method, call.target)) or self._find(call)
+            reply = endpoint(call, done)
+            if reply is not None:
+                done(reply)
         except InstarError as error:
-            if isinstance(error, InputError) and call.path.startswith("/v2"):
-                self._desk.metrics.refused += 1
-            return failure(error)
+            self._desk.refused += isinstance(error, InputError) and call.target[:3] == b"/v2"
+            done(failure(error))
+        except Exception:
+            logging.getLogger("instar.serving").exception("an answer failed")
+            done(broken())
 
-    def _find(self, path: str) -> tuple[str, Endpoint]:
+    # --- paths --------------------------------------------------------------------------------
+
+    def _find(self, call: Call) -> Endpoint:
+        path = call.target.partition(b"?")[0].decode("latin-1")
+        method, endpoint = self._match(path)
+        asked = call.method.decode("latin-1")
+        if asked != method and not (asked == "HEAD" and method == "GET"):
+            raise WrongMethod(method, asked)
+        if len(self._paths) < _KNOWN_PATHS:
+            self._paths[call.method, call.target] = endpoint
+        return endpoint
+
+    def _match(self, path: str) -> tuple[str, Endpoint]:
         match [unquote(part) for part in path.strip("/").split("/")]:
+            case ["v2", "models", "stats"]:
+                return "GET", self._stats("")
             case ["v2", "models", model, *rest]:
-                return self._find_model(model, rest, path)
+                return self._match_model(model, rest, path)
             case ["v2"]:
                 return "GET", self._server
             case ["v2", "health", "live"]:
-                return "GET", lambda _: _ok({"live": True})
+                return "GET", lambda *_: _ok({"live": True})
             case ["v2", "health", "ready"]:
                 return "GET", self._ready
+            case ["v2", "repository", "index"]:
+                return "POST", self._index
+            case ["v2", "repository", "models", model, ("load" | "unload") as what]:
+                self._known(model)
+                return "POST", lambda call, done: self._reload(what, call, done)
             case ["api", "v1", "feedback"]:
                 return "POST", self._feedback
             case ["api", "v1", "status"]:
-                return "GET", lambda _: _ok(self._desk.status())
+                return "GET", lambda _, done: self._office("status", None, done)
             case ["api", "v1", "served"]:
-                return "GET", self._served
-            case ["api", "v1", "labelled"]:
-                return "GET", self._labelled
-            case ["api", "v1", "scores"]:
-                return "GET", self._scores
+                return "GET", lambda call, done: self._office("served", _asked(call)[1], done)
+            case ["api", "v1", ("labelled" | "scores") as what]:
+                return "GET", lambda call, done: self._office(what, _asked(call), done)
             case ["metrics"]:
-                return "GET", self._metrics
+                return "GET", lambda _, done: self._office("metrics", None, done, _TEXT)
         raise UnknownPath(path)
 
-    def _find_model(self, model: str, rest: list[str], path: str) -> tuple[str, Endpoint]:
-        known = self._desk.models.model
-        if model != known:
-            raise UnknownModel(model, known)
+    def _match_model(self, model: str, rest: list[str], path: str) -> tuple[str, Endpoint]:
+        self._known(model)
+        version = ""
+        if len(rest) >= 2 and rest[0] == "versions":
+            version, rest = rest[1], rest[2:]
+            if not version:
+                raise UnknownPath(path)
         match rest:
-            case [] | ["versions", _]:
-                return "GET", lambda _: self._metadata("".join(rest[1:]))
-            case ["ready"] | ["versions", _, "ready"]:
-                return "GET", lambda _: self._model_ready("".join(rest[1:2]))
+            case []:
+                return "GET", lambda *_: self._metadata(version)
+            case ["ready"]:
+                return "GET", lambda *_: self._model_ready(version)
+            case ["config"]:
+                return "GET", lambda *_: self._config(version)
+            case ["stats"]:
+                return "GET", self._stats(version)
             case ["infer"]:
-                return "POST", lambda call: self._infer(call, "")
-            case ["versions", version, "infer"]:
-                return "POST", lambda call: self._infer(call, version)
+                return "POST", partial(self._infer, version)
             case ["predict"]:
-                return "POST", self._predict
+                return "POST", partial(self._predict, version)
         raise UnknownPath(path)
+
+    def _known(self, model: str) -> None:
+        if model != self._desk.model:
+            raise UnknownModel(model, self._desk.model)
 
     # --- the Open Inference Protocol ----------------------------------------------------------
 
-    def _server(self, call: Call) -> Reply:
-        return _ok({"name": "instar", "version": __version__, "extensions": []})
+    def _server(self, call: Call, done: Done) -> Reply:
+        return _ok({"name": "instar", "version": __version__, "extensions": EXTENSIONS})
 
-    def _ready(self, call: Call) -> Reply:
-        ready = self._desk.models.shelf is not None
-        return _ok({"live": True, "ready": ready}, 200 if ready else 503)
+    def _ready(self, call: Call, done: Done) -> Reply:
+        if self._desk.floor is None:
+            reply = failure(NotReady(self._desk.model))
+            body = write({"live": True, "ready": False})
+            return Reply(reply.status, body, headers=reply.headers)
+        return _ok({"live": True, "ready": True})
 
     def _metadata(self, version: str) -> Reply:
-        shelf = self._desk.shelf()
-        chosen = shelf.find(version)
+        floor = self._desk.ready()
+        chosen = floor.find(version).version
         return _ok(
             {
-                "name": self._desk.models.model,
-                "versions": sorted(shelf.versions),
+                "name": self._desk.model,
+                "versions": sorted(floor.shelf.versions),
                 "platform": "onnx_onnxv1",
                 "inputs": list(chosen.inputs.values()),
                 "outputs": chosen.outputs,
@@ -199,88 +191,223 @@ class Endpoints:
         )
 
     def _model_ready(self, version: str) -> Reply:
-        self._desk.shelf().find(version)
-        return _ok({"name": self._desk.models.model, "ready": True})
+        self._desk.ready().find(version)
+        return _ok({"name": self._desk.model, "ready": True})
 
-    def _infer(self, call: Call, pinned: str) -> Reply:
-        _refuse_encoded(call)
-        request = protocol.read_infer(call.body)
-        protocol.check_outputs(request, self._desk.shelf().find(pinned))
-        version, scores = self._desk.predict(
-            lambda inputs, known: protocol.columns(request, inputs, known),
-            unit=call.headers.get("x-unit-id") or request.id or "",
-            name=request.id or "",
+    def _config(self, version: str) -> Reply:
+        arm = self._desk.ready().find(version)
+        chosen = arm.version
+        return _ok(
+            {
+                "name": self._desk.model,
+                "platform": "onnxruntime_onnx",
+                "backend": "onnxruntime",
+                "max_batch_size": HEAVY_ROWS if arm.runner.heavy else MOST_ROWS,
+                "input": [_described(item) for item in chosen.inputs.values()],
+                "output": [_described(item) for item in chosen.outputs],
+                "parameters": {
+                    "matrices": {"string_value": ",".join(chosen.packed)},
+                },
+            }
+        )
+
+    def _stats(self, version: str) -> Endpoint:
+        def endpoint(call: Call, done: Done) -> None:
+            self._desk.ready().find(version)
+            self._office("stats", version, done)
+
+        return endpoint
+
+    def _infer(self, pinned: str, call: Call, done: Done) -> None:
+        headers = call.headers
+        body = _body(call)
+        asked = protocol.read_infer(body, headers.get(b"inference-header-content-length"))
+        infer = asked.infer
+        floor = self._desk.ready()
+        if infer.outputs is not None or infer.parameters is not None:
+            protocol.wanted(infer, floor.find(pinned).writer.offered)
+
+        def read(arm: Arm) -> tensors.Columns:
+            return arm.reading(asked)
+
+        def answer(arm: Arm, scores: Scores, at: int, rows: list[list[float]]) -> Reply:
+            return Reply(200, *arm.writer.infer(infer, scores, at, rows))
+
+        name = infer.id or ""
+        unit = _unit(headers, name) if b"x-unit-id" in headers else name
+        self._desk.predict(
+            read,
+            answer,
+            done,
+            unit=unit,
+            name=name,
             pinned=pinned,
+            patience_s=_patience(headers) if b"x-timeout-ms" in headers else PATIENCE_S,
         )
-        return _ok(protocol.answer(self._desk.models.model, version, request, scores))
 
-    def _predict(self, call: Call) -> Reply:
-        _refuse_encoded(call)
-        request = protocol.read_rows(call.body)
-        version, scores = self._desk.predict(
-            lambda inputs, known: protocol.columns_of_rows(request, inputs, known),
-            unit=call.headers.get("x-unit-id") or request.id or "",
-            name=request.id or "",
+    def _predict(self, pinned: str, call: Call, done: Done) -> None:
+        headers = call.headers
+        request = protocol.read_rows(_body(call))
+        known = self._desk.ready().shelf.known
+
+        def read(arm: Arm) -> tensors.Columns:
+            return tensors.columns_of_rows(request, arm.version.inputs, known)
+
+        def answer(arm: Arm, scores: Scores, at: int, rows: list[list[float]]) -> Reply:
+            return Reply(200, arm.writer.rows(request, scores[at : at + len(rows)]))
+
+        name = request.id or ""
+        self._desk.predict(
+            read,
+            answer,
+            done,
+            unit=_unit(headers, name),
+            name=name,
+            pinned=pinned,
+            patience_s=_patience(headers),
         )
-        return _ok(protocol.answer_rows(self._desk.models.model, version, request, scores))
+
+    # --- the model repository -----------------------------------------------------------------
+
+    def _index(self, call: Call, done: Done) -> Reply:
+        asked = _repository(call)
+        floor = self._desk.floor
+        versions: list[dict[str, str]] = []
+        if floor:
+            shelf = floor.shelf
+            states = dict.fromkeys(shelf.versions, ("READY", ""))
+            if not asked.ready:
+                states |= {name: ("UNAVAILABLE", why) for name, why in shelf.cold.items()}
+            versions = [
+                {"name": self._desk.model, "version": name, "state": state, "reason": why}
+                for name, (state, why) in sorted(states.items())
+            ]
+        return _ok(versions)
+
+    def _reload(self, what: str, call: Call, done: Done) -> None:
+        """Load what the route wants and is not there, or let a version go that has no traffic."""
+        given = _repository(call).parameters or {}
+        version = given.get("version", "")
+        if not isinstance(version, str):
+            raise Malformed("the name of a version", repr(version)[:40])
+        floor = self._desk.floor
+        if floor and version and version not in floor.shelf.cold:
+            floor.find(version)
+        if what == "unload":
+            floor = self._desk.ready()
+            shares = floor.shelf.route.shares
+            if not version or version == floor.shelf.route.champion or shares.get(version):
+                raise StaysLoaded(version or f"{self._desk.model}, which serves")
+
+        async def ask() -> Reply:
+            found = msgspec.json.decode(await self._link.ask(what, version, 90.0))
+            if found["reason"]:
+                return failure(NotLoaded(version or self._desk.model, found["reason"]))
+            return _ok({})
+
+        self._later(ask(), done, "admin")
 
     # --- the control plane --------------------------------------------------------------------
 
-    def _feedback(self, call: Call) -> Reply:
-        body = protocol.decode(_FEEDBACK, call.body, "a JSON object with items")
-        return _ok(self._desk.feedback(body.items))
+    def _feedback(self, call: Call, done: Done) -> None:
+        sent = protocol.decode(_FEEDBACK, _body(call), "a JSON object with items")
+        pairs, refused = self._desk.truths(sent.items)
+        for name, label in pairs:
+            self._log.append(Feedback(name, label))
 
-    def _served(self, call: Call) -> Reply:
-        _, since = _asked(call)
-        return _ok(encode(self._desk.metrics.served(since)))
+        async def ask() -> Reply:
+            joined = msgspec.json.decode(await self._link.ask("feedback", pairs))
+            return _ok({**joined, "refused": refused})
 
-    def _labelled(self, call: Call) -> Reply:
-        version, since = _asked(call)
-        found = self._desk.observations.labelled(version, since)
-        # Thousands of rows: the JSON writer takes them as they are, in a hundredth of the time.
-        return _ok({field.name: getattr(found, field.name) for field in fields(found)})
+        self._later(ask(), done, "control")
 
-    def _scores(self, call: Call) -> Reply:
-        version, since = _asked(call)
-        return _ok(self._desk.observations.scores(version, since))
+    def _office(self, what: str, value: Any, done: Done, kind: str = "application/json") -> None:
+        async def ask() -> Reply:
+            return Reply(200, await self._link.ask(what, value), kind)
 
-    def _metrics(self, call: Call) -> Reply:
-        text = self._desk.metrics.prometheus(self._desk.models.model, self._desk.gauges())
-        return Reply(200, text.encode(), _TEXT)
+        self._later(ask(), done, "control")
+
+    def _later(self, work: Coroutine[Any, Any, Reply], done: Done, lane: str) -> None:
+        """Reply when the work is done."""
+        try:
+            free = self._lanes.enter(lane)
+        except InstarError:
+            work.close()
+            raise
+
+        async def finish() -> None:
+            try:
+                reply = await work
+            except InstarError as error:
+                reply = failure(error)
+            except Exception:
+                logging.getLogger("instar.serving").exception("an answer failed")
+                reply = broken()
+            finally:
+                free()
+            done(reply)
+
+        task = asyncio.get_running_loop().create_task(finish())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
-def failure(error: InstarError) -> Reply:
-    """Put a mistake into the protocol's words: a status and `{"error": text}`."""
-    status = STATUS.get(error.code, 400 if isinstance(error, InputError) else 500)
-    headers: tuple[tuple[str, str], ...] = ()
-    if isinstance(error, WrongMethod):
-        headers = (("allow", error.allowed),)
-    if status == 503:
-        headers = (("retry-after", "1"),)
-    # What the client wrote comes back as it was; what a store or a library says, without places.
-    said = str(error) if isinstance(error, InputError) else pathless(str(error))
-    return Reply(status, write({"error": said}), headers=headers)
+class NotLoaded(BackendError):
+    """Report a version that could not be loaded."""
+
+    code = "backend.not_loaded"
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what} loaded", why, "see /v2/repository/index")
 
 
-def _ok(value: Any, status: int = 200) -> Reply:
-    return Reply(status, write(value))
+def _ok(value: Any) -> Reply:
+    return Reply(200, write(value))
 
 
-def _refuse_encoded(call: Call) -> None:
-    encoding = call.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise Encoded(encoding)
+def _body(call: Call) -> bytes:
+    """Return the body, unpacked."""
+    body = call.body
+    if encoding := call.headers.get(b"content-encoding"):
+        body = encodings.plain(body, encoding.decode("latin-1"), _MOST_BODY)
+    if not body:
+        raise Malformed("a body", "an empty one")
+    return body
+
+
+def _repository(call: Call) -> Repository:
     if not call.body:
-        raise Malformed("a JSON body", "an empty one")
-    if "inference-header-content-length" in call.headers:
-        raise Malformed("tensors in JSON", "binary ones, which are not served yet")
+        return Repository()
+    return protocol.decode(_REPOSITORY, _body(call), "a JSON object with parameters")
+
+
+def _unit(headers: dict[bytes, bytes], name: str) -> str:
+    given = headers.get(b"x-unit-id")
+    return given.decode("utf-8", "surrogateescape") if given else name
+
+
+def _patience(headers: dict[bytes, bytes]) -> float:
+    """Read how long a client waits; what it says of itself only shortens the time."""
+    given = headers.get(b"x-timeout-ms")
+    if given is None:
+        return PATIENCE_S
+    if not given.isdigit() or len(given) > 9:
+        raise Malformed("milliseconds in X-Timeout-Ms", repr(given.decode("latin-1"))[:40])
+    return min(PATIENCE_S, int(given) / 1000)
+
+
+def _described(item: Any) -> dict[str, Any]:
+    """Describe a tensor as a model configuration does: without the dimension of the batch."""
+    kind = item["datatype"]
+    kind = "STRING" if kind == "BYTES" else kind
+    return {"name": item["name"], "data_type": f"TYPE_{kind}", "dims": item["shape"][1:] or [1]}
 
 
 def _asked(call: Call) -> tuple[str, int]:
-    given = parse_qs(call.query)
+    given = parse_qs(call.target.partition(b"?")[2].decode("latin-1"))
     version, since = given.get("version", [""])[0], given.get("since", ["0"])[0]
     if version and not is_name(version):
         raise Malformed("the name of a version", repr(version[:80]))
-    if not since.isdecimal():
+    if not (since.isascii() and since.isdecimal() and len(since) <= 18):
         raise Malformed("a generation in since", repr(since[:20]))
     return version, int(since)

@@ -1,6 +1,10 @@
-"""The gateway as a process: it follows the route file, answers, and drains on SIGTERM.
+"""The gateway as a process: it leads workers that answer, and follows the route file.
 
 python -m instar.serving --root DIR --model NAME --port PORT
+
+This process is the office; it forks the workers, which share one listening socket, and puts a new
+one in the place of one that dies. It runs no thread, since a process with threads cannot be forked
+safely. On SIGTERM the workers answer what they have begun, and all of it ends with status 0.
 """
 
 from __future__ import annotations
@@ -12,22 +16,22 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
-
-import uvicorn
+from typing import Any
 
 from instar.core.errors import BackendError
-from instar.core.policy import StoreSettings
-from instar.ledger.artifact_stores import open_artifacts
-from instar.serving import routefile
-from instar.serving.app import App
-from instar.serving.desk import Desk
-from instar.serving.endpoints import Endpoints
+from instar.serving import routefile, worker
+from instar.serving.link import Link
+from instar.serving.office import Office
+from instar.serving.slots import Sheet
+from instar.serving.worker import Post
 
-_LOOK_S = 0.02  # between two looks at the route file: the time that a rollback may take to begin
-_WRITE_S = 0.1  # between two writes of the log
-_DRAIN_S = 10  # for requests that run when the gateway is told to end
+MOST_WORKERS = 2  # unless told otherwise: fewer processes batch better
+_PAUSE_S = 0.5  # between a worker's death and the next, where it lived for less than this
 
 
 class PortTaken(BackendError):
@@ -39,104 +43,205 @@ class PortTaken(BackendError):
         super().__init__(f"the address {host}:{port}", "it is in use", "choose another --port")
 
 
-class Server(uvicorn.Server):
-    """End with status 0 after draining, instead of dying of the signal once more."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
-async def serve(root: Path, model: str, host: str, port: int, artifacts: str = "") -> None:
-    """Serve a model line until told to end.
+class Gateway:
+    """Lead the workers of one model line.
 
     Args:
         root: The workspace's own folder.
         model: The model line.
-        host: Address to listen on.
-        port: Port to listen on; 0: any that is free.
+        listener: A socket that listens.
         artifacts: Where bundles are, as `store.artifacts` of the policy says it.
+        workers: How many processes answer.
+        cache: How many answers each of them keeps.
     """
-    desk = Desk(root, model, open_artifacts(root, StoreSettings(artifacts=artifacts)))
-    place = routefile.folder(root)
-    place.make()
-    listener = _listen(host, port)
-    desk.start()
-    config = uvicorn.Config(
-        App(Endpoints(desk)),
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=_DRAIN_S,
-    )
-    tasks = [asyncio.create_task(_follow(desk, place.root)), asyncio.create_task(_write(desk))]
-    _announce(root, desk, listener)
-    try:
-        await Server(config).serve(sockets=[listener])
-    finally:
-        for task in tasks:
+
+    def __init__(
+        self,
+        root: Path,
+        model: str,
+        listener: socket.socket,
+        artifacts: str = "",
+        workers: int = 1,
+        cache: int = 0,
+    ) -> None:
+        self._root, self._model, self._artifacts = root, model, artifacts
+        self._listener, self._cache = listener, cache
+        self._sheet = Sheet.open(root, workers)
+        self._loop = asyncio.new_event_loop()
+        self._office = Office(root, model, self._sheet)
+        self._vacant = list(range(workers))
+        self._pids: dict[int, int] = {}
+        self._lines: dict[int, socket.socket] = {}
+        self._born: dict[int, float] = {}
+        self._ending = self._told = self._failed = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._welcomes: list[asyncio.Task[Any]] = []  # of the first workers
+
+    def run(self) -> None:
+        """Serve until told to end."""
+        loop = self._loop
+        asyncio.set_event_loop(loop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGCHLD, self._bury)
+        self._office.remember()
+        self._fill()
+        self._spawn(self._start())
+        while not (self._ending and not self._pids):
+            loop.run_forever()  # it is stopped where a worker is to be forked, or all is over
+            self._fill()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        desk.log.flush()
+        loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
+        loop.close()
+        if self._failed:
+            raise SystemExit(1)
+
+    # --- workers ------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Fork a worker for each vacant post. The loop does not run here."""
+        while self._vacant and not self._ending:
+            slot = self._vacant.pop()
+            ours, theirs = socket.socketpair()
+            post = Post(
+                slot,
+                self._root,
+                self._model,
+                self._artifacts,
+                self._listener,
+                theirs,
+                self._sheet,
+                self._cache,
+            )
+            sys.stdout.flush()
+            sys.stderr.flush()
+            pid = os.fork()
+            if pid == 0:
+                ours.close()
+                for line in self._lines.values():  # else the office's end never seems closed
+                    line.close()
+                worker.exit_with(post)
+            theirs.close()
+            self._pids[pid], self._lines[slot] = slot, ours
+            self._born[slot] = time.monotonic()
+            task = self._spawn(self._welcome(slot, pid, ours))
+            if not self._told:
+                self._welcomes.append(task)
+
+    async def _welcome(self, slot: int, pid: int, line: socket.socket) -> None:
+        office = self._office
+        link: Link
+        link = Link(partial(self._hear, slot), lambda: office.leave(slot, link))
+        line.setblocking(False)
+        # The transport gets a copy of the socket: this one is kept to be closed in other children.
+        await self._loop.create_connection(lambda: link, sock=line)
+        await office.join(slot, pid, link)
+        if self._told:
+            await office.open()
+
+    async def _hear(self, slot: int, what: str, value: Any) -> Any:
+        if what == "handed in":
+            self._office.take(slot, value)
+            return None
+        return await self._office.answer(what, value)
+
+    def _bury(self) -> None:
+        """See who died; have a new worker forked, at once or after a breath."""
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            slot = self._pids.pop(pid, None)
+            if slot is None:
+                continue
+            lived = time.monotonic() - self._born[slot]
+            self._loop.call_later(0 if lived > _PAUSE_S else _PAUSE_S, self._replace, slot)
+        if self._ending and not self._pids:
+            self._loop.stop()
+
+    def _replace(self, slot: int) -> None:
+        if not self._ending:
+            self._vacant.append(slot)
+            self._loop.stop()
+
+    # --- beginning and end --------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        await asyncio.gather(*self._welcomes)
+        self._welcomes.clear()
+        await self._office.start()
+        self._announce()
+        await self._office.open()
+        await self._office.follow()
+
+    def _announce(self) -> None:
+        """Tell the starter by one line, and everybody else by a file, where the gateway is."""
+        host, port = self._listener.getsockname()
+        told = {
+            "url": f"http://{host}:{port}",
+            "pid": os.getpid(),
+            "model": self._model,
+            "generation": self._office.status()["generation"],
+        }
+        routefile.keep(self._root, routefile.GATEWAY, json.dumps(told).encode())
+        print(json.dumps({"ready": True, **told}), flush=True)
+        self._told = True
+
+    def _end(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self._listener.close()
+            self._spawn(self._dismiss())
+
+    async def _dismiss(self) -> None:
+        """Let every worker answer what it has begun, then hang up."""
+        staff = list(self._office.staff.values())
+        patience = worker.DRAIN_S + 1
+        asked = (one.link.ask("drain", None, patience) for one in staff)
+        await asyncio.gather(*asked, return_exceptions=True)
+        for one in staff:
+            one.link.close()
+        await asyncio.sleep(patience)  # whoever is still there now is stuck
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        """Keep no task that ended; one that failed ends the gateway, as nobody would follow."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._loop.call_exception_handler({"message": "the gateway failed", "exception": error})
+            self._failed = True
+            self._end()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Listen; from here on a client waits instead of being turned away.
+
+    Raises:
+        PortTaken: somebody else listens there.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # The server sends head and body apart: without this the second waits 40 ms for the first.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind((host, port))
-        listener.listen(1024)  # from here on a client waits instead of being turned away
+        listener.listen(1024)
     except OSError as error:
         listener.close()
         raise PortTaken(host, port) from error
+    listener.setblocking(False)
     return listener
-
-
-def _announce(root: Path, desk: Desk, listener: socket.socket) -> None:
-    """Tell the starter by one line, and everybody else by a file, where the gateway is."""
-    host, port = listener.getsockname()
-    told = {
-        "url": f"http://{host}:{port}",
-        "pid": os.getpid(),
-        "model": desk.models.model,
-        "generation": desk.status()["generation"],
-    }
-    routefile.keep(root, routefile.GATEWAY, json.dumps(told).encode())
-    print(json.dumps({"ready": True, **told}), flush=True)
-
-
-async def _follow(desk: Desk, place: Path) -> None:
-    """Converge whenever the route file is another one. Loading is done beside the loop."""
-    seen = None  # the route may have been moved since the start: look once in any case
-    while True:
-        if (mark := _mark(place / routefile.ROUTE)) != seen:
-            seen = mark
-            await asyncio.to_thread(desk.models.converge)
-        await asyncio.sleep(_LOOK_S)
-
-
-def _mark(path: Path) -> tuple[int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return (0, 0)
-    return (stat.st_ino, stat.st_mtime_ns)
-
-
-async def _write(desk: Desk) -> None:
-    while True:
-        await asyncio.sleep(_WRITE_S)
-        with contextlib.suppress(BackendError):  # a full disk costs the log, not the service
-            await asyncio.to_thread(desk.log.flush)
 
 
 def main() -> None:
@@ -147,6 +252,10 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     parser.add_argument("--artifacts", default="", help="where bundles are: s3://bucket/prefix")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0: one a core, up to 2")
+    parser.add_argument("--cache", type=int, default=0, help="answers each worker keeps; 0: none")
     given = parser.parse_args()
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(given.root, given.model, given.host, given.port, given.artifacts))
+    workers = given.workers or min(os.cpu_count() or 1, MOST_WORKERS)
+    routefile.folder(given.root).make()
+    listener = listen(given.host, given.port)
+    Gateway(given.root, given.model, listener, given.artifacts, workers, given.cache).run()

@@ -17,7 +17,7 @@ from instar.ledger.safedir import SafeDir
 from instar.serving.metrics import Outcome
 from instar.tasks.form import Truth
 
-_NOW, _BEFORE = "log.jsonl", "log.1.jsonl"
+_NOW, _BEFORE, _LOCK = "log.jsonl", "log.1.jsonl", "log.lock"
 _FULL = 16 << 20  # bytes of one file; two are kept
 _WAITING = 20_000  # lines in memory; a disk that hangs costs the oldest, never an answer
 
@@ -46,33 +46,50 @@ _DECODER = msgspec.json.Decoder(Answered | Feedback)
 
 
 class Log:
-    """Append events; write them when told to."""
+    """Append events; write them when told to. Several processes may write the same files."""
 
     def __init__(self, root: Path) -> None:
         self._folder = SafeDir(root / "serve")
-        self._waiting: deque[bytes] = deque(maxlen=_WAITING)
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._lines = 0
         self.dropped = 0
         self._head = b"\n"  # closes a line that a crash may have cut off
 
     def append(self, event: Answered | Feedback) -> None:
         """Take an event; it is written with the next `flush`."""
-        self.dropped += len(self._waiting) == _WAITING
-        self._waiting.append(_ENCODER.encode(event))
+        self.put(_ENCODER.encode(event) + b"\n", 1)
+
+    def put(self, lines: bytes, count: int) -> None:
+        """Take lines that are encoded already, each with its end."""
+        self._waiting.append((count, lines))
+        self._lines += count
+        while self._lines > _WAITING and len(self._waiting) > 1:
+            lost, _ = self._waiting.popleft()
+            self._lines -= lost
+            self.dropped += lost
 
     def flush(self) -> None:
         """Write what waits."""
         lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not lines:
             return
-        size = self._folder.append(_NOW, self._head + b"\n".join([*lines, b""]))
+        self._lines -= sum(count for count, _ in lines)
+        size = self._folder.append(_NOW, b"".join([self._head, *(data for _, data in lines)]))
         self._head = b""
         if size >= _FULL:
-            self._folder.rename(_NOW, _BEFORE)
+            with self._folder.alone(_LOCK):  # another process may have done so meanwhile
+                if self._folder.look(_NOW).st_size >= _FULL:
+                    self._folder.rename(_NOW, _BEFORE)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read back what was written, as whole lines."""
+        for name in (_BEFORE, _NOW):
+            with contextlib.suppress(FileNotFoundError):
+                yield self._folder.read(name) + b"\n"
 
     def events(self) -> Iterator[Answered | Feedback]:
         """Read back what was written; a line that was cut off by a crash is passed over."""
-        for name in (_BEFORE, _NOW):
-            with contextlib.suppress(FileNotFoundError), self._folder.open(name) as file:
-                for line in file:
-                    with contextlib.suppress(msgspec.DecodeError):
-                        yield _DECODER.decode(line)
+        for chunk in self.chunks():
+            for line in chunk.splitlines():
+                with contextlib.suppress(msgspec.DecodeError):
+                    yield _DECODER.decode(line)

@@ -2,70 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from instar.core.tools import Served, Stretch
+from instar.serving.slots import BOUNDS_MS, OUTCOMES, Counts, Sheet
 
 Outcome = Literal["ok", "error", "invalid"]
 
-# Bounds grow by a factor of 2 ** 0.25, from 10 microseconds to about a minute: a quantile is
-# wrong by at most a fifth.
-_FINEST_MS = 0.01
-_STEPS = 91
-BOUNDS_MS = tuple(_FINEST_MS * 2 ** (step / 4) for step in range(_STEPS))
-_KEPT = 64  # routes told apart; older ones are added up under generation 0
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
-@dataclass(slots=True)
-class Counts:
-    """What one version did under one route."""
-
-    share: float
-    outcomes: Counter[str] = field(default_factory=Counter)
-    buckets: list[int] = field(default_factory=lambda: [0] * _STEPS)
-    total_ms: float = 0.0
-
-    @property
-    def requests(self) -> int:
-        return sum(self.buckets)
-
-    @property
-    def failed(self) -> int:
-        return self.requests - self.outcomes["ok"]
-
-    def add(self, other: Counts) -> None:
-        self.outcomes += other.outcomes
-        self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
-        self.total_ms += other.total_ms
-
-
 class Metrics:
-    """Count answers; read by gates, by people and by Prometheus."""
+    """Read what the workers counted, for gates, people and Prometheus.
 
-    def __init__(self) -> None:
-        self._counts: dict[str, dict[int, Counts]] = {}
+    Args:
+        sheet: The memory that they count in; by default one of its own.
+    """
+
+    def __init__(self, sheet: Sheet | None = None) -> None:
+        self._sheet = sheet or Sheet.anonymous(1)
         self.missing: dict[str, Counter[str]] = {}
-        self.refused = 0
         self.rescued: Counter[str] = Counter()
+        self.cached: Counter[str] = Counter()
+        self.refused = 0
 
     def count(
         self, version: str, generation: int, share: float, milliseconds: float, outcome: Outcome
     ) -> None:
         """Count one answer of one version."""
-        stretches = self._counts.setdefault(version, {})
-        if (counts := stretches.get(generation)) is None:
-            counts = stretches[generation] = Counts(share)
-            _fold(stretches)
-        counts.outcomes[outcome] += 1
-        counts.buckets[_bucket(milliseconds)] += 1
-        counts.total_ms += milliseconds
+        tally = self._sheet.block(0).tally(version, generation, share)
+        tally.count(milliseconds, OUTCOMES.index(outcome))
 
-    def miss(self, version: str, columns: Iterable[str]) -> None:
+    def miss(self, version: str, columns: Mapping[str, int]) -> None:
         """Count columns that a version reads and a request lacked."""
         self.missing.setdefault(version, Counter()).update(columns)
 
@@ -73,8 +43,20 @@ class Metrics:
         """Add up what each version did since a route; 0 adds up everything."""
         return {
             version: _served(version, chosen)
-            for version, stretches in self._counts.items()
+            for version, stretches in self._counted().items()
             if (chosen := {g: c for g, c in stretches.items() if g >= since_generation})
+        }
+
+    def totals(self) -> dict[str, Counts]:
+        """Add up what each version did."""
+        return {v: _total(stretches.values()) for v, stretches in self._counted().items()}
+
+    def _counted(self) -> dict[str, dict[int, Counts]]:
+        """Leave out what was never asked anything: its slot was made with the route."""
+        return {
+            version: counted
+            for version, stretches in self._sheet.read().items()
+            if (counted := {g: c for g, c in stretches.items() if c.requests})
         }
 
     def prometheus(self, model: str, gauges: Mapping[str, float]) -> str:
@@ -82,15 +64,24 @@ class Metrics:
         return "\n".join([*self._lines(model), *_gauges(model, gauges), ""])
 
     def _lines(self, model: str) -> Iterator[str]:
+        totals = self.totals()
         yield "# TYPE instar_requests_total counter"
-        totals = {v: _total(stretches.values()) for v, stretches in self._counts.items()}
         for version, counts in totals.items():
-            for outcome, n in sorted(counts.outcomes.items()):
-                labels = f'model="{model}",version="{version}",outcome="{outcome}"'
-                yield f"instar_requests_total{{{labels}}} {n}"
+            for outcome, n in sorted(zip(OUTCOMES, counts.outcomes, strict=True)):
+                if n:
+                    labels = f'model="{model}",version="{version}",outcome="{outcome}"'
+                    yield f"instar_requests_total{{{labels}}} {n}"
         yield "# TYPE instar_latency_seconds histogram"
         for version, counts in totals.items():
             yield from _histogram(f'model="{model}",version="{version}"', counts)
+        yield "# TYPE instar_scores histogram"
+        for version, counts in totals.items():
+            yield from _scores(f'model="{model}",version="{version}"', counts)
+        for name in ("rows", "runs"):
+            yield f"# TYPE instar_{name}_total counter"
+            for version, counts in totals.items():
+                labels = f'model="{model}",version="{version}"'
+                yield f"instar_{name}_total{{{labels}}} {getattr(counts, name)}"
         yield "# TYPE instar_missing_columns_total counter"
         for version, columns in self.missing.items():
             for column, n in sorted(columns.items()):
@@ -99,6 +90,9 @@ class Metrics:
         yield "# TYPE instar_rescued_total counter"
         for version, n in self.rescued.items():
             yield f'instar_rescued_total{{model="{model}",version="{version}"}} {n}'
+        yield "# TYPE instar_cache_total counter"
+        for outcome, n in sorted(self.cached.items()):
+            yield f'instar_cache_total{{model="{model}",outcome="{outcome}"}} {n}'
         yield "# TYPE instar_refused_total counter"
         yield f'instar_refused_total{{model="{model}"}} {self.refused}'
 
@@ -118,19 +112,6 @@ def quantile(buckets: list[int], q: float) -> float:
     return 0.0
 
 
-def _bucket(milliseconds: float) -> int:
-    if milliseconds <= _FINEST_MS:
-        return 0
-    return min(math.ceil(4 * math.log2(milliseconds / _FINEST_MS)), _STEPS - 1)
-
-
-def _fold(stretches: dict[int, Counts]) -> None:
-    while len(stretches) > _KEPT + 1:
-        oldest = min(generation for generation in stretches if generation)
-        rest = stretches.setdefault(0, Counts(0.0))
-        rest.add(stretches.pop(oldest))
-
-
 def _total(parts: Iterable[Counts]) -> Counts:
     total = Counts(0.0)
     for part in parts:
@@ -143,8 +124,8 @@ def _served(version: str, stretches: Mapping[int, Counts]) -> Served:
     return Served(
         version=version,
         requests=total.requests,
-        errors=total.outcomes["error"],
-        invalid=total.outcomes["invalid"],
+        errors=total.outcomes[OUTCOMES.index("error")],
+        invalid=total.outcomes[OUTCOMES.index("invalid")],
         latency_ms={name: quantile(total.buckets, q) for name, q in _QUANTILES.items()},
         histogram=tuple((bound, n) for bound, n in zip(BOUNDS_MS, total.buckets, strict=True) if n),
         stretches=tuple(
@@ -163,6 +144,15 @@ def _histogram(labels: str, counts: Counts) -> Iterator[str]:
     yield f'instar_latency_seconds_bucket{{{labels},le="+Inf"}} {seen}'
     yield f"instar_latency_seconds_sum{{{labels}}} {counts.total_ms / 1000:.9g}"
     yield f"instar_latency_seconds_count{{{labels}}} {seen}"
+
+
+def _scores(labels: str, counts: Counts) -> Iterator[str]:
+    seen = 0
+    for step, n in enumerate(counts.scores, 1):
+        seen += n
+        yield f'instar_scores_bucket{{{labels},le="{step / len(counts.scores):g}"}} {seen}'
+    yield f'instar_scores_bucket{{{labels},le="+Inf"}} {seen}'
+    yield f"instar_scores_count{{{labels}}} {seen}"
 
 
 def _gauges(model: str, gauges: Mapping[str, float]) -> Iterator[str]:

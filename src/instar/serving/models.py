@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from instar.bundle.columns import NUMBERS, STRINGS
 from instar.bundle.runtime import ServedBundle
 from instar.core.codec import encode
 from instar.core.digest import canonical
@@ -31,12 +32,30 @@ class UnknownVersion(UnknownName):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One loaded bundle. `inputs` maps raw columns to their tensors in the protocol's words."""
+    """One loaded bundle. `inputs` maps raw columns to their tensors in the protocol's words.
+
+    `packed` are the matrices that may stand for columns; `cost_s` is what one row took, measured
+    when it was warmed.
+    """
 
     name: str
     manifest: str
     bundle: ServedBundle
     inputs: Mapping[str, Mapping[str, Any]]
+    packed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cost_s: float = 0.0
+
+    def absent(self, columns: Collection[str]) -> list[str]:
+        """List the columns that a request lacks; a matrix stands for all of its kind."""
+        if NUMBERS in columns and "strings" not in self.packed:
+            return []
+        filled = {"FP64"} if NUMBERS in columns else set()
+        filled |= {"BYTES"} if STRINGS in columns else set()
+        return [
+            name
+            for name, item in self.inputs.items()
+            if name not in columns and item["datatype"] not in filled
+        ]
 
     @property
     def outputs(self) -> list[dict[str, Any]]:
@@ -84,11 +103,13 @@ def stock(
     artifacts: Artifacts,
     before: Shelf | None,
     keys: Sequence[bytes] = (),
+    unloaded: Collection[str] = (),
 ) -> Shelf:
     """Load what a route needs, verified and warmed; bundles that are there already are kept.
 
     Requests that began on the old shelf end there: it is not touched. `keys` are the public keys
-    whose signatures count; see `instar.bundle.trust` for where nothing is asked.
+    whose signatures count; see `instar.bundle.trust` for where nothing is asked. `unloaded` are
+    versions that somebody wants out of memory: they stay out as long as they have no traffic.
 
     Raises:
         BadRoute: the route is for another model, or contradicts itself.
@@ -98,22 +119,23 @@ def stock(
     if route.model != model:
         raise BadRoute(f"a route of {model}", f"one of {route.model}")
     router = Router(route)
-    there = {v.manifest: v.bundle for v in before.versions.values()} if before else {}
+    there = {v.manifest: v for v in before.versions.values()} if before else {}
 
     def load(name: str) -> Version:
         manifest = route.manifests[name]
-        bundle = there.get(manifest)
-        if bundle is None:
-            signature = route.signatures.get(name)
-            bundle = ServedBundle.open(artifacts, manifest, signature=signature, keys=keys)
-            bundle.warm()
-        return _version(name, manifest, bundle)
+        if known := there.get(manifest):
+            return _version(name, manifest, known.bundle, known.cost_s)
+        signature = route.signatures.get(name)
+        bundle = ServedBundle.open(artifacts, manifest, signature=signature, keys=keys)
+        return _version(name, manifest, bundle, bundle.warm())
 
     serving = dict.fromkeys((route.champion, *(v for v, share in route.shares.items() if share)))
     versions = {name: load(name) for name in serving}
     cold = {}
     for name in (*route.warm, *route.shares):
-        if name not in versions:
+        if name in unloaded and name not in versions:
+            cold[name] = "unloaded by request"
+        elif name not in versions:
             try:
                 versions[name] = load(name)
             except InstarError as error:  # nobody is served by it: no reason to refuse the route
@@ -123,10 +145,18 @@ def stock(
     return Shelf(route, router, versions, frozenset(known), cold)
 
 
-def _version(name: str, manifest: str, bundle: ServedBundle) -> Version:
+def _version(name: str, manifest: str, bundle: ServedBundle, cost_s: float) -> Version:
     if bundle.version != name:
         raise BadRoute(f"the bundle of {name}", f"that of {bundle.version}")
-    return Version(name, manifest, bundle, {item["name"]: item for item in bundle.inputs})
+    inputs, packed = bundle.inputs, bundle.packed
+    return Version(
+        name,
+        manifest,
+        bundle,
+        {item["name"]: item for item in inputs},
+        {item["name"]: item for item in packed},
+        cost_s,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,55 +167,97 @@ class Refusal:
     reason: str
 
 
-class Models:
-    """Keep the shelf as the route file wants it."""
+class Course:
+    """Which route is wanted, which is in force and since when, and which one was refused.
 
-    def __init__(self, root: Path, model: str, artifacts: Artifacts) -> None:
-        self.model = model
-        self.shelf: Shelf | None = None
+    It reads the route file and keeps the note of the last good route; loading is somebody else's.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.route: Route | None = None
         self.refusal: Refusal | None = None
-        self._root, self._artifacts = root, artifacts
-        self._since = time.monotonic()
+        self._root, self._since = root, time.monotonic()
 
     def age_s(self) -> float:
         """Return the seconds that the route has been in force, by this process's own clock."""
         return time.monotonic() - self._since
 
+    def wanted(self, name: str = routefile.ROUTE) -> Route | None:
+        """Read a route that is not in force yet; None where there is nothing to do.
+
+        A file that cannot be read is a refusal.
+        """
+        try:
+            route = routefile.read(self._root, name)
+        except Exception as error:  # noqa: BLE001 - whatever is in the file, what serves goes on
+            self.refuse(0, error)
+            return None
+        if route is None:
+            return None
+        # Under another epoch it is the same route.
+        if self.route and replace(self.route, epoch=route.epoch) == route:
+            if name == routefile.ROUTE:
+                self.refusal = None
+            return None
+        return route
+
+    def refuse(self, generation: int, error: Exception) -> None:
+        """Note that a route cannot be put in force."""
+        self.refusal = Refusal(generation, reason(error))
+
+    def follow(self, route: Route, name: str = routefile.ROUTE) -> None:
+        """Note that a route is in force."""
+        if name == routefile.ROUTE:  # before the route: who sees the route sees no old refusal
+            self.refusal = None
+        self._since, self.route = time.monotonic(), route
+        with contextlib.suppress(BackendError):  # a full disk is no reason not to serve
+            routefile.keep(self._root, routefile.LAST_GOOD, canonical(encode(route)))
+
+
+def reason(error: Exception) -> str:
+    """Say why a route was refused, without places and without a library's own words."""
+    return pathless(str(error)) if isinstance(error, InstarError) else type(error).__name__
+
+
+class Models:
+    """Keep the shelf as the route file wants it, in one process."""
+
+    def __init__(self, root: Path, model: str, artifacts: Artifacts) -> None:
+        self.model = model
+        self.shelf: Shelf | None = None
+        self.course = Course(root)
+        self._root, self._artifacts = root, artifacts
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Say which route was not put in force; the one before it goes on."""
+        return self.course.refusal
+
     def start(self) -> None:
         """Put the wanted route in force or, where that fails, the last good one."""
         self.converge()
         if self.shelf is None:
-            self._try(routefile.LAST_GOOD)
+            self.converge(routefile.LAST_GOOD)
 
-    def converge(self) -> None:
+    def converge(self, name: str = routefile.ROUTE) -> None:
         """Put the wanted route in force; one that cannot be is refused, and nothing changes."""
-        self._try(routefile.ROUTE)
-
-    def _there(self, route: Route) -> Shelf | None:
-        """Return the shelf if it is what a route wants; under another epoch it still is."""
-        if self.shelf and replace(self.shelf.route, epoch=route.epoch) == route:
-            return self.shelf
-        return None
-
-    def _try(self, name: str) -> None:
-        generation = 0
+        route = self.course.wanted(name)
+        if route is None:
+            return
         try:
-            if (route := routefile.read(self._root, name)) is None:
-                return
-            generation = route.generation
-            known = self._there(route)
-            keys = () if known else trusted(self._root)
-            shelf = known or stock(route, self.model, self._artifacts, self.shelf, keys)
+            shelf = self.prepared(route)
         # Whatever a bundle does on loading, the versions in service go on.
         except Exception as error:  # noqa: BLE001
-            told = isinstance(error, InstarError)
-            reason = pathless(str(error)) if told else type(error).__name__
-            self.refusal = Refusal(generation, reason)
+            self.course.refuse(route.generation, error)
             return
-        if name == routefile.ROUTE:  # before the shelf: who sees the route sees no old refusal
-            self.refusal = None
-        if shelf is self.shelf:
-            return
-        self._since, self.shelf = time.monotonic(), shelf
-        with contextlib.suppress(BackendError):  # a full disk is no reason not to serve
-            routefile.keep(self._root, routefile.LAST_GOOD, canonical(encode(route)))
+        self.shelf = shelf
+        self.course.follow(route, name)
+
+    def prepared(self, route: Route, unloaded: Collection[str] = ()) -> Shelf:
+        """Load what a route needs, beside what is in force.
+
+        Raises:
+            BadRoute, IntegrityError, RefusedGraph: see `stock`.
+        """
+        keys = trusted(self._root)
+        return stock(route, self.model, self._artifacts, self.shelf, keys, unloaded)

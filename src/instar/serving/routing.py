@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from instar.core.errors import InputError
 from instar.core.tools import Route
 
@@ -36,8 +34,12 @@ class Router:
     """
 
     def __init__(self, route: Route) -> None:
+        # Only who answers requests needs it: whoever moves traffic installs without it.
+        from xxhash import xxh3_64_intdigest
+
         check(route)
-        self._seed = hashlib.blake2b(f"{route.salt}\0".encode(), digest_size=8)
+        self._hash = xxh3_64_intdigest
+        self._seed = xxh3_64_intdigest(route.salt.encode(errors="surrogatepass"))
         self._owners = _owners(route)
 
     def version(self, unit: str) -> str:
@@ -45,10 +47,13 @@ class Router:
         return self._owners[self.bucket(unit)]
 
     def bucket(self, unit: str) -> int:
-        """Hash a unit into 0..9,999; BLAKE2b, for CRC is off by 3 sigma on running numbers."""
-        seen = self._seed.copy()
-        seen.update(unit.encode(errors="surrogatepass"))
-        return int.from_bytes(seen.digest(), "big") % BUCKETS
+        """Hash a unit into 0..9,999; XXH3, for CRC is off by 3 sigma on running numbers."""
+        return int(self._hash(unit.encode(errors="surrogatepass"), self._seed)) % BUCKETS
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Name the version of each bucket."""
+        return self._owners
 
 
 def check(route: Route) -> None:

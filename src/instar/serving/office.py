@@ -1,0 +1,340 @@
+"""What all workers of a gateway share: the route they follow, counts, predictions and their labels.
+
+The office runs in the gateway's first process. It reads the wanted route, has every worker load
+it, and puts it in force when all of them have; it joins labels with predictions, whichever worker
+gave them. No prediction waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from instar.core.codec import decode, encode
+from instar.core.errors import BackendError
+from instar.core.tools import Route
+from instar.serving import routefile
+from instar.serving.link import Link
+from instar.serving.log import Answered, Feedback, Log
+from instar.serving.metrics import Metrics
+from instar.serving.mistakes import NoOffice
+from instar.serving.models import Course
+from instar.serving.observations import Observations
+from instar.serving.slots import Sheet
+from instar.tasks.form import Truth
+
+_LOOK_S = 0.02  # between two looks at the route file: the time that a rollback may take to begin
+_AGAIN_S = 1.0  # until a worker that could not load the route in force tries again
+_GATHER_S = 2.0  # that a worker may take to hand in what it counted
+_LOAD_S = 60.0
+_KEPT = 200_000  # lines that are kept until somebody asks about them
+
+_write = msgspec.json.Encoder().encode
+_LINE = msgspec.json.Decoder(Answered | Feedback)
+
+
+class Refused(BackendError):
+    """Pass on why a worker cannot serve a route."""
+
+    code = "backend.refused_by_worker"
+
+    def __init__(self, said: str) -> None:
+        Exception.__init__(self, said)
+
+
+class Staff:
+    """One worker, as the office knows it."""
+
+    def __init__(self, slot: int, pid: int, link: Link) -> None:
+        self.slot, self.pid, self.link = slot, pid, link
+        self.loaded: list[str] = []
+        self.cold: dict[str, str] = {}
+        self.listens = False
+        self.log_dropped = 0
+
+
+class Office:
+    """Lead the workers, and remember for them."""
+
+    def __init__(self, root: Path, model: str, sheet: Sheet) -> None:
+        self.model, self.staff = model, dict[int, Staff]()
+        self.metrics, self.course = Metrics(sheet), Course(root)
+        self._root, self._place = root, routefile.folder(root).root
+        self._observations = Observations()
+        self._log = Log(root)
+        self._lines: deque[tuple[int, bytes]] = deque()
+        self._kept = 0
+        self._early: dict[str, Truth] = {}
+        self._unloaded: set[str] = set()
+        self._moving = asyncio.Lock()
+
+    def remember(self) -> None:
+        """Take up what was answered before; it is read when somebody asks about it."""
+        for lines in self._log.chunks():
+            self._keep(lines)
+
+    # --- the route ----------------------------------------------------------------------------
+
+    async def join(self, slot: int, pid: int, link: Link) -> None:
+        """Take a worker in: it loads what is in force, and only then listens."""
+        staff = Staff(slot, pid, link)
+        self.staff[slot] = staff
+        while self.course.route and self.staff.get(slot) is staff:
+            async with self._moving:
+                if not await self._prepare(staff, self.course.route):
+                    await self._commit([staff])
+                    return
+            await asyncio.sleep(_AGAIN_S)
+
+    async def open(self) -> None:
+        """Have the workers listen that do not yet."""
+        for staff in [s for s in self.staff.values() if not s.listens]:
+            staff.listens = True
+            await staff.link.ask("listen")
+
+    def leave(self, slot: int, link: Link) -> None:
+        """Let a worker go that is gone."""
+        if slot in self.staff and self.staff[slot].link is link:
+            del self.staff[slot]
+
+    async def start(self) -> None:
+        """Put the wanted route in force or, where that fails, the last good one."""
+        await self.converge()
+        if self.course.route is None:
+            await self.converge(routefile.LAST_GOOD)
+
+    async def follow(self) -> None:
+        """Converge whenever the route file is another one."""
+        seen = None  # the route may have been moved since the start: look once in any case
+        while True:
+            if (mark := _mark(self._place / routefile.ROUTE)) != seen:
+                seen = mark
+                await self.converge()
+            await asyncio.sleep(_LOOK_S)
+
+    async def converge(self, name: str = routefile.ROUTE) -> None:
+        """Have all workers load the wanted route, then put it in force with all of them.
+
+        One that any of them cannot serve is refused, and nothing changes.
+        """
+        async with self._moving:
+            if route := self.course.wanted(name):
+                await self._move(route, name)
+
+    async def _move(self, route: Route, name: str) -> None:
+        staff = list(self.staff.values())
+        said = await asyncio.gather(*(self._prepare(one, route) for one in staff))
+        if reasons := [reason for reason in said if reason]:
+            self.course.refuse(route.generation, Refused(reasons[0]))
+            for one in staff:
+                one.link.tell("drop")
+            return
+        await self._commit(staff)
+        self.course.follow(route, name)
+
+    async def _prepare(self, staff: Staff, route: Route) -> str:
+        """Have a worker load a route beside the one in force; return why it cannot."""
+        asked = {"route": encode(route), "unloaded": sorted(self._unloaded)}
+        try:
+            found = await staff.link.ask("prepare", asked, _LOAD_S)
+        except NoOffice:  # it is gone, and its successor will be asked
+            return "" if self.staff.get(staff.slot) is not staff else "a worker does not answer"
+        if found["reason"]:
+            return str(found["reason"])
+        staff.loaded, staff.cold = found["loaded"], found["cold"]
+        return ""
+
+    async def _commit(self, staff: list[Staff]) -> None:
+        asked = (one.link.ask("commit") for one in staff)
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _again(self) -> str:
+        """Have what is in force loaded anew: what was cold may be there, or is to go."""
+        async with self._moving:
+            if (route := self.course.route) is None:
+                return "nothing is in force"
+            staff = list(self.staff.values())
+            said = await asyncio.gather(*(self._prepare(one, route) for one in staff))
+            if reasons := [reason for reason in said if reason]:
+                return reasons[0]
+            await self._commit(staff)
+            return ""
+
+    # --- what workers hand in -----------------------------------------------------------------
+
+    def take(self, slot: int, given: Mapping[str, Any]) -> None:
+        """Take what a worker answered and counted since the last time."""
+        if lines := given["lines"]:
+            self._keep(lines)
+        for version, columns in given["missing"].items():
+            self.metrics.miss(version, columns)
+        self.metrics.rescued.update(given["rescued"])
+        self.metrics.cached.update(given["cached"])
+        self.metrics.refused += given["refused"]
+        if slot in self.staff:
+            self.staff[slot].log_dropped = given["dropped"]
+
+    async def gather(self) -> None:
+        """Have every worker hand in what it has: who was answered finds it here."""
+        staff = list(self.staff.values())
+        found = await asyncio.gather(
+            *(one.link.ask("hand in", None, _GATHER_S) for one in staff), return_exceptions=True
+        )
+        for one, given in zip(staff, found, strict=True):
+            if isinstance(given, dict):
+                self.take(one.slot, given)
+
+    def _keep(self, lines: bytes) -> None:
+        """Keep lines as they are: most are never asked about."""
+        count = lines.count(b"\n")
+        self._lines.append((count, lines))
+        self._kept += count
+        while self._kept - self._lines[0][0] >= _KEPT:
+            self._kept -= self._lines.popleft()[0]
+
+    def _observed(self) -> Observations:
+        """Read the lines that came since somebody asked last."""
+        seen = self._observations
+        told = seen.labels.copy()  # labels from before a restart are joined, and not told anew
+        while self._lines:
+            for line in self._lines.popleft()[1].splitlines():
+                try:
+                    event = _LINE.decode(line)
+                except msgspec.DecodeError:  # cut off by a crash
+                    continue
+                if isinstance(event, Feedback):
+                    if seen.label(event.id, event.label) == "unknown":
+                        self._early[event.id] = event.label
+                    continue
+                single = len(event.scores) == 1
+                for place, row in enumerate(event.scores):
+                    name = event.id if single or not event.id else f"{event.id}/{place}"
+                    seen.answered(name, event.version, event.generation, row)
+                    if self._early and name in self._early:
+                        seen.label(name, self._early.pop(name))
+        self._kept, seen.labels = 0, told
+        return seen
+
+    # --- what is asked ------------------------------------------------------------------------
+
+    async def answer(self, what: str, value: Any) -> bytes:
+        """Answer a call of the control plane, in JSON or as text."""
+        if what in ("load", "unload"):
+            return _write(await self._reload(what, value))
+        if what == "status":  # asked again and again while a route is moved: it is not gathered
+            return _write(self.status())
+        await self.gather()
+        match what:
+            case "served":
+                return _write(encode(self.metrics.served(value)))
+            case "labelled":
+                found = self._observed().labelled(*value)
+                # Thousands of rows: the JSON writer takes them as they are, in a hundredth of
+                # the time.
+                return _write({field.name: getattr(found, field.name) for field in fields(found)})
+            case "scores":
+                return _write(self._observed().scores(*value))
+            case "feedback":
+                return _write(self._label(value))
+            case "metrics":
+                return self.metrics.prometheus(self.model, self._gauges()).encode()
+            case "stats":
+                return _write({"model_stats": self._stats(value)})
+        raise NoOffice
+
+    def _label(self, pairs: list[tuple[str, Truth]]) -> dict[str, int]:
+        seen = self._observed()
+        outcomes = Counter(joined=0, repeated=0, changed=0, unknown=0)
+        outcomes.update(seen.label(name, label) for name, label in pairs)
+        return dict(outcomes)
+
+    async def _reload(self, what: str, version: str) -> dict[str, str]:
+        if what == "load":
+            self._unloaded.discard(version)
+            if not version:
+                self._unloaded.clear()
+            await self.converge()
+        else:
+            self._unloaded.add(version)
+        reason = await self._again()
+        if what == "load" and not reason:
+            refusal = self.course.refusal
+            cold = {k: v for one in self.staff.values() for k, v in one.cold.items()}
+            reason = cold.get(version, "") or (refusal.reason if refusal and not version else "")
+        return {"reason": reason}
+
+    def status(self) -> dict[str, Any]:
+        """Tell what is in force, since when, and what was refused."""
+        route, refusal = self.course.route, self.course.refusal
+        staff = list(self.staff.values())
+        loaded = set.intersection(*(set(one.loaded) for one in staff)) if staff else set()
+        return {
+            "model": self.model,
+            "generation": route.generation if route else 0,
+            "champion": route.champion if route else "",
+            "shares": dict(route.shares) if route else {},
+            "loaded": sorted(loaded) if route else [],
+            "cold": {name: why for one in staff for name, why in one.cold.items()} if route else {},
+            "refused": {"generation": refusal.generation, "reason": refusal.reason}
+            if refusal
+            else None,
+            "age_s": self.course.age_s(),
+            "pid": os.getpid(),
+            "workers": [{"slot": one.slot, "pid": one.pid} for one in staff],
+            "missing_columns": self.metrics.missing,
+            "rescued": self.metrics.rescued,
+            "labels": self._observations.labels,
+            "log_dropped": sum(one.log_dropped for one in staff),
+        }
+
+    def _gauges(self) -> dict[str, float]:
+        route = self.course.route
+        return {
+            "route_generation": route.generation if route else 0,
+            "route_refused": float(self.course.refusal is not None),
+            "log_dropped": sum(one.log_dropped for one in self.staff.values()),
+            "workers": len(self.staff),
+        }
+
+    def _stats(self, version: str) -> list[dict[str, Any]]:
+        """Tell in the words of the statistics extension what was measured; nothing else."""
+        found = []
+        for name, counts in self.metrics.totals().items():
+            if version and name != version:
+                continue
+            ok, failed = counts.outcomes[0], counts.failed
+            mean_ns = int(1e6 * counts.total_ms / max(1, counts.requests))
+            found.append(
+                {
+                    "name": self.model,
+                    "version": name,
+                    "inference_count": counts.rows,
+                    "execution_count": counts.runs,
+                    "inference_stats": {
+                        "success": {"count": ok, "ns": mean_ns * ok},
+                        "fail": {"count": failed, "ns": mean_ns * failed},
+                    },
+                    "batch_stats": [],
+                }
+            )
+        return found
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_ino, stat.st_mtime_ns)
+
+
+def read_route(value: Any) -> Route:
+    """Read a route that came over the line."""
+    return decode(Route, value)

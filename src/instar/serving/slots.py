@@ -1,0 +1,297 @@
+"""Counters in memory that all processes of a gateway share: one writer a block, any reader.
+
+A block belongs to one worker. It holds one slot for each version and route: counts by outcome,
+latency and score histograms. A count is one addition to a word, so no lock is taken; only while
+slots are put together is a number odd that readers wait for. The memory is a file in `serve/`,
+which outlives the processes, and anybody may read it without asking a worker.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from instar.core.errors import InstarError
+from instar.ledger.safedir import SafeDir
+
+NAME = "counts.bin"
+OUTCOMES = ("ok", "error", "invalid")
+
+# Bounds grow by a factor of 2 ** 0.25, from 10 microseconds to about a minute: a quantile is
+# wrong by at most a fifth.
+_FINEST_MS = 0.01
+STEPS = 91
+BOUNDS_MS = tuple(_FINEST_MS * 2 ** (step / 4) for step in range(STEPS))
+BINS = 20  # of the score histogram, over 0 to 1
+KEPT = 64  # routes told apart; older ones are added up under generation 0
+
+# Words of 8 bytes. The memory begins with one page, each block with 8 words.
+_MAGIC = int.from_bytes(b"INSTAR02", "little")
+_PAGE = 512
+_BLOCK_HEAD = 8
+_TURN, _GENERATION, _PID = range(3)
+_SLOTS = 128
+_SLOT = 128
+_USED, _ROUTE, _SHARE, _OK, _, _, _ROWS, _RUNS, _NS = range(9)
+_VERSION, _VERSION_WORDS = 9, 8
+_LATENCY = _VERSION + _VERSION_WORDS
+_SCORES = _LATENCY + STEPS
+_BLOCK = _BLOCK_HEAD + _SLOTS * _SLOT
+_ceil, _log2 = math.ceil, math.log2
+_LOOKS = 1000  # at a block that is being put together
+
+
+@dataclass(slots=True)
+class Counts:
+    """What one version did under one route."""
+
+    share: float
+    outcomes: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
+    buckets: list[int] = field(default_factory=lambda: [0] * STEPS)
+    scores: list[int] = field(default_factory=lambda: [0] * BINS)
+    total_ms: float = 0.0
+    rows: int = 0
+    runs: int = 0
+
+    @property
+    def requests(self) -> int:
+        return sum(self.buckets)
+
+    @property
+    def failed(self) -> int:
+        return self.requests - self.outcomes[0]
+
+    def add(self, other: Counts) -> None:
+        for mine, theirs in (
+            (self.outcomes, other.outcomes),
+            (self.buckets, other.buckets),
+            (self.scores, other.scores),
+        ):
+            mine[:] = [a + b for a, b in zip(mine, theirs, strict=True)]
+        self.total_ms += other.total_ms
+        self.rows += other.rows
+        self.runs += other.runs
+
+
+Stretches = dict[str, dict[int, Counts]]
+
+
+class Tally:
+    """Count for one version under one route."""
+
+    __slots__ = ("_at", "_words")
+
+    def __init__(self, words: memoryview, at: int) -> None:
+        self._words, self._at = words, at
+
+    def count(self, milliseconds: float, outcome: int = 0, rows: int = 0) -> None:
+        """Count one answer; `outcome` is a place in `OUTCOMES`."""
+        words, at = self._words, self._at
+        words[at + _OK + outcome] += 1
+        words[at + _LATENCY + bucket(milliseconds)] += 1
+        words[at + _NS] += int(1e6 * milliseconds)
+        words[at + _ROWS] += rows
+
+    def answered(self, milliseconds: float, value: float) -> None:
+        """Count a good answer of one row and its score: what almost every request is."""
+        words, at = self._words, self._at
+        place = 0
+        if milliseconds > _FINEST_MS:
+            place = min(_ceil(4 * _log2(milliseconds / _FINEST_MS)), STEPS - 1)
+        words[at + _OK] += 1
+        words[at + _LATENCY + place] += 1
+        words[at + _NS] += int(1e6 * milliseconds)
+        words[at + _ROWS] += 1
+        words[at + _SCORES + (int(BINS * value) if value < 1 else BINS - 1)] += 1
+
+    def score(self, value: float) -> None:
+        """Count a score from 0 to 1."""
+        self._words[self._at + _SCORES + (int(BINS * value) if value < 1 else BINS - 1)] += 1
+
+    def ran(self) -> None:
+        """Count a run of the model, whatever the number of requests in it."""
+        self._words[self._at + _RUNS] += 1
+
+
+def bucket(milliseconds: float) -> int:
+    """Find the place of a latency in `BOUNDS_MS`."""
+    if milliseconds <= _FINEST_MS:
+        return 0
+    place = math.ceil(4 * math.log2(milliseconds / _FINEST_MS))
+    return place if place < STEPS else STEPS - 1
+
+
+class Sheet:
+    """The memory of one gateway.
+
+    Example:
+        >>> sheet = Sheet.anonymous(2)
+        >>> sheet.block(1).tally("model_v1", 3, 0.5).count(0.5)
+        >>> sheet.read()["model_v1"][3].requests
+        1
+    """
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._words = memoryview(memory).cast("Q")
+
+    @classmethod
+    def anonymous(cls, workers: int) -> Sheet:
+        """Make memory that is shared with processes forked from here, and with nobody else."""
+        memory = mmap.mmap(-1, _size(workers))
+        sheet = cls(memory)
+        sheet._words[0] = _MAGIC
+        return sheet
+
+    @classmethod
+    def open(cls, root: Path, workers: int) -> Sheet:
+        """Open the gateway's file, with the counts that it holds, or make it.
+
+        Where the disk has no room for it, the memory is anonymous: that costs the counts of the
+        time before a restart, never an answer.
+        """
+        try:
+            memory = SafeDir(root / "serve").shared(NAME, _size(workers))
+        except InstarError:
+            return cls.anonymous(workers)
+        sheet = cls(memory)
+        if sheet._words[0] != _MAGIC:
+            memory[:] = bytes(len(memory))
+            sheet._words[0] = _MAGIC
+        return sheet
+
+    def block(self, worker: int) -> Block:
+        """Give the block that one worker writes."""
+        begin = _PAGE + worker * _BLOCK
+        return Block(self._words[begin : begin + _BLOCK])
+
+    @property
+    def blocks(self) -> list[Block]:
+        """List all blocks, those of workers that there are no more among them."""
+        return [self.block(n) for n in range((len(self._words) - _PAGE) // _BLOCK)]
+
+    def read(self) -> Stretches:
+        """Add up what all workers counted, by version and route."""
+        found: Stretches = {}
+        for block in self.blocks:
+            for version, generation, counts in block.read():
+                there = found.setdefault(version, {})
+                if generation in there:
+                    there[generation].add(counts)
+                else:
+                    there[generation] = counts
+        return found
+
+
+class Block:
+    """The part of the memory that one worker writes."""
+
+    def __init__(self, words: memoryview) -> None:
+        self._words = words
+
+    @property
+    def generation(self) -> int:
+        """Say which route this worker has in force."""
+        return int(self._words[_GENERATION])
+
+    def acknowledge(self, generation: int, pid: int) -> None:
+        """Say that a route is in force here."""
+        self._words[_GENERATION], self._words[_PID] = generation, pid
+
+    def recover(self) -> None:
+        """Make good what a worker left that was killed while it put slots together."""
+        self._words[_TURN] += self._words[_TURN] & 1
+
+    def tally(self, version: str, generation: int, share: float) -> Tally:
+        """Find or make the slot of a version under a route."""
+        for at, name, route in self._used():
+            if (name, route) == (version, generation):
+                return Tally(self._words, at)
+        self._make_room(version)
+        at = next(at for at in _places() if not self._words[at + _USED])
+        words = self._words
+        words[at : at + _SLOT] = memoryview(bytes(8 * _SLOT)).cast("Q")
+        words[at + _ROUTE] = generation
+        words[at + _SHARE] = _bits(share)
+        text = version.encode()[: 8 * _VERSION_WORDS].ljust(8 * _VERSION_WORDS, b"\0")
+        words[at + _VERSION : at + _LATENCY] = memoryview(text).cast("Q")
+        words[at + _USED] = 1  # last: from here on it counts
+        return Tally(words, at)
+
+    def read(self) -> Iterator[tuple[str, int, Counts]]:
+        """Give what was counted, as it stood at one moment."""
+        for _ in range(_LOOKS):
+            before = self._words[_TURN]
+            copy = memoryview(bytes(self._words)).cast("Q")
+            if before % 2 == 0 and self._words[_TURN] == before:
+                break
+        for at in _places():
+            if copy[at + _USED]:
+                yield _name(copy, at), copy[at + _ROUTE], _counts(copy, at)
+
+    def _used(self) -> list[tuple[int, str, int]]:
+        words = self._words
+        return [(at, _name(words, at), words[at + _ROUTE]) for at in _places() if words[at + _USED]]
+
+    def _make_room(self, version: str) -> None:
+        """Add the oldest routes of a version up under generation 0; drop the longest unused."""
+        used = self._used()
+        mine = sorted((g, at) for at, name, g in used if name == version and g)
+        if len(mine) >= KEPT:
+            self._fold(version, [at for _, at in mine[: len(mine) - KEPT + 1]], used)
+        while len(used := self._used()) >= _SLOTS - 1:
+            latest: dict[str, int] = {}
+            for _, name, generation in used:
+                latest[name] = max(generation, latest.get(name, 0))
+            oldest = min(latest, key=lambda name: (name == version, latest[name]))
+            theirs = [at for at, name, g in used if name == oldest and g]
+            if theirs:
+                self._fold(oldest, theirs, used)
+            else:
+                self._words[next(at for at, name, _ in used if name == oldest) + _USED] = 0
+
+    def _fold(self, version: str, places: list[int], used: list[tuple[int, str, int]]) -> None:
+        words = self._words
+        home = next((at for at, name, g in used if name == version and g == 0), None)
+        words[_TURN] += 1
+        if home is None:
+            home, *places = places
+            words[home + _ROUTE], words[home + _SHARE] = 0, _bits(0.0)
+        for at in places:
+            for word in (*range(_OK, _VERSION), *range(_LATENCY, _SLOT)):
+                words[home + word] += words[at + word]
+            words[at + _USED] = 0
+        words[_TURN] += 1
+
+
+def _size(workers: int) -> int:
+    return 8 * (_PAGE + workers * _BLOCK)
+
+
+def _places() -> range:
+    return range(_BLOCK_HEAD, _BLOCK, _SLOT)
+
+
+def _bits(share: float) -> int:
+    return int(struct.unpack("<Q", struct.pack("<d", share))[0])
+
+
+def _name(words: memoryview, at: int) -> str:
+    text = bytes(words[at + _VERSION : at + _LATENCY])
+    return text.rstrip(b"\0").decode(errors="replace")
+
+
+def _counts(words: memoryview, at: int) -> Counts:
+    (share,) = struct.unpack("<d", struct.pack("<Q", words[at + _SHARE]))
+    return Counts(
+        share,
+        words[at + _OK : at + _OK + len(OUTCOMES)].tolist(),
+        words[at + _LATENCY : at + _LATENCY + STEPS].tolist(),
+        words[at + _SCORES : at + _SCORES + BINS].tolist(),
+        words[at + _NS] / 1e6,
+        words[at + _ROWS],
+        words[at + _RUNS],
+    )

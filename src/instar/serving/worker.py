@@ -1,0 +1,187 @@
+"""A process that answers predictions. It is forked by the gateway and led by the office.
+
+It knows no file but the bundles: the office tells it which route to load, and takes what it
+counted. When the office is gone it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from instar.core.errors import BackendError, InstarError
+from instar.core.policy import StoreSettings
+from instar.ledger.artifact_stores import open_artifacts
+from instar.serving.connection import Connections
+from instar.serving.desk import Desk
+from instar.serving.endpoints import Endpoints
+from instar.serving.link import Link
+from instar.serving.log import Log
+from instar.serving.mistakes import refusal
+from instar.serving.models import Models, Shelf, reason
+from instar.serving.office import read_route
+from instar.serving.slots import Sheet
+
+DRAIN_S = 10.0  # for requests that run when the gateway is told to end
+_WRITE_S = 0.1  # between two writes of the log
+_BACKLOG = 1024
+# Young objects between two collections: a request leaves no cycles behind, and a collection every
+# 700 objects, as Python has it, is a twentieth of its price.
+_YOUNG = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a worker is given: where it listens, to whom it talks, what it serves."""
+
+    slot: int
+    root: Path
+    model: str
+    artifacts: str
+    listener: socket.socket
+    line: socket.socket
+    sheet: Sheet
+    cache: int = 0
+
+
+def run(post: Post) -> int:
+    """Work until the office hangs up or tells it to end; return the exit status."""
+    signal.set_wakeup_fd(-1)
+    os.dup2(2, 1)  # who reads the gateway's output sees its end when the gateway ends
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # the office decides, and says so over the line
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 100)
+    logging.basicConfig(format="%(asctime)s %(process)d %(name)s %(message)s")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Worker(post).serve())
+    return 0
+
+
+class Worker:
+    """One worker at its post."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        store = open_artifacts(post.root, StoreSettings(artifacts=post.artifacts))
+        block = post.sheet.block(post.slot)
+        block.recover()
+        self._models = Models(post.root, post.model, store)
+        self._desk = Desk(post.model, block, post.cache)
+        self._log = Log(post.root)
+        self._ready: Shelf | None = None
+        self._server: asyncio.Server | None = None
+        self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode_lines
+
+    async def serve(self) -> None:
+        """Serve until the office is gone."""
+        loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        self._link = Link(self._hear, self._ended.set)
+        self._endpoints = Endpoints(self._desk, self._link, self._log)
+        self._connections = Connections(self._endpoints.serve, refusal)
+        await loop.create_connection(lambda: self._link, sock=self._post.line)
+        tasks = [
+            loop.create_task(self._connections.sweep()),
+            loop.create_task(self._write()),
+        ]
+        await self._ended.wait()
+        await self._drain()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(BackendError):
+            self._log.flush()
+
+    async def _hear(self, what: str, value: Any) -> Any:
+        match what:
+            case "prepare":
+                return await self._prepare(value)
+            case "commit":
+                if self._ready:
+                    self._models.shelf, self._ready = self._ready, None
+                    self._desk.take(self._models.shelf)
+            case "drop":
+                self._ready = None
+            case "listen":
+                loop = asyncio.get_running_loop()
+                self._server = await loop.create_server(
+                    self._connections, sock=self._post.listener, backlog=_BACKLOG
+                )
+            case "hand in":
+                return self._hand_in()
+            case "drain":
+                await self._drain()
+                return self._hand_in()
+        return None
+
+    async def _prepare(self, value: Any) -> dict[str, Any]:
+        """Load what a route needs, beside the loop; requests are answered meanwhile."""
+        try:
+            route = read_route(value["route"])
+            shelf = await asyncio.to_thread(self._models.prepared, route, value["unloaded"])
+        # Whatever a bundle does on loading, the versions in service go on.
+        except Exception as error:
+            if not isinstance(error, InstarError):
+                logging.getLogger("instar.serving").warning("loading failed", exc_info=error)
+            return {"reason": reason(error)}
+        self._ready = shelf
+        return {"reason": "", "loaded": sorted(shelf.versions), "cold": dict(shelf.cold)}
+
+    def _hand_in(self) -> dict[str, Any]:
+        """Give the office what was answered and counted since the last time."""
+        desk = self._desk
+        events, desk.events = desk.events, []
+        lines = b""
+        if events:
+            lines = self._encode(events)
+            self._log.put(lines, len(events))
+        missing, desk.missing = desk.missing, {}
+        rescued, desk.rescued = desk.rescued, Counter()
+        refused, desk.refused = desk.refused, 0
+        cached, desk.cache.seen = desk.cache.seen, Counter()
+        return {
+            "lines": lines,
+            "missing": missing,
+            "rescued": rescued,
+            "refused": refused,
+            "cached": cached,
+            "dropped": self._log.dropped,
+        }
+
+    async def _write(self) -> None:
+        while True:
+            await asyncio.sleep(_WRITE_S)
+            self._link.tell("handed in", self._hand_in())
+            with contextlib.suppress(BackendError):  # a full disk costs the log, not the service
+                await asyncio.to_thread(self._log.flush)
+
+    async def _drain(self) -> None:
+        if self._server:
+            self._server.close()
+        await self._connections.drain(DRAIN_S)
+
+
+def exit_with(post: Post) -> None:
+    """Be a worker in a process of its own, and end it: nothing of its parent's is cleaned up."""
+    status = 1
+    try:
+        status = run(post)
+    except BaseException:
+        logging.getLogger("instar.serving").exception("a worker failed")
+    finally:
+        os._exit(status)
