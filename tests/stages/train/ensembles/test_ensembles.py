@@ -167,7 +167,7 @@ def test_train_cut_off_and_resumed_equals_uninterrupted(line, planned, kind, tmp
     (tmp_path / "again").mkdir()
 
     def killed(what, done=0, total=0, note=""):
-        if note.startswith("member 2 of 3, epoch 2,"):
+        if note.startswith("member 3 of 3, epoch 2,"):
             raise Killed
 
     notes = []
@@ -180,7 +180,7 @@ def test_train_cut_off_and_resumed_equals_uninterrupted(line, planned, kind, tmp
         scratch=tmp_path / "again",
         progress=lambda what, done=0, total=0, note="": notes.append(note),
     )
-    assert notes[0].startswith("member 2 of 3, epoch 2,")  # nothing was trained again
+    assert notes[0].startswith("member 3 of 3, epoch 2,")  # nothing was trained again
     assert resumed.weights == whole.weights
     assert resumed.history == whole.history
     assert (resumed.steps, resumed.passes) == (whole.steps, whole.passes)
