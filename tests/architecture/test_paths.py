@@ -50,6 +50,7 @@ CONSTANTS = {
     "service/__init__.py": "`.instar`, `instar.yaml`",
     "service/child.py": "temporary files of its own; looks for the user's files (`located`)",
     "stages/package/quantise.py": "a file of its own in scratch, which the library wants by path",
+    "stages/train/ensembles/__init__.py": "a folder for each member in scratch",
     "stages/train/tuning/search.py": "a folder of its own in scratch, beside the checkpoints",
     "models/project.py": "the user's functions: dotted identifiers only, below the project",
     "core/crash.py": "the trace of a test",

@@ -167,7 +167,7 @@ def test_train_cut_off_and_resumed_equals_uninterrupted(line, planned, kind, tmp
     (tmp_path / "again").mkdir()
 
     def killed(what, done=0, total=0, note=""):
-        if note.startswith("member 2 of 3, epoch 2,"):
+        if note.startswith("member 3 of 3, epoch 2,"):
             raise Killed
 
     notes = []
@@ -180,7 +180,7 @@ def test_train_cut_off_and_resumed_equals_uninterrupted(line, planned, kind, tmp
         scratch=tmp_path / "again",
         progress=lambda what, done=0, total=0, note="": notes.append(note),
     )
-    assert notes[0].startswith("member 2 of 3, epoch 2,")  # nothing was trained again
+    assert notes[0].startswith("member 3 of 3, epoch 2,")  # nothing was trained again
     assert resumed.weights == whole.weights
     assert resumed.history == whole.history
     assert (resumed.steps, resumed.passes) == (whole.steps, whole.passes)
@@ -412,3 +412,27 @@ def test_ensemble_is_sealed_judged_and_updated_like_any_network(digits_line, pla
 
 def test_seeds_of_members_differ():
     assert len({seed_of(seed, number) for seed in (0, 1) for number in range(5)}) == 10
+
+
+def test_boosting_begins_each_further_member_with_new_weights_and_the_answers_so_far(drifted):
+    module = importlib.import_module(f"{ensembles.__name__}.boosting")
+    given, _, attempt = base(drifted, "boosting")
+
+    class Ended:
+        state = attempt.start.ground.champion
+        run = type("Run", (), {"best_loss": 0.5, "broken": False})
+
+    team = Team(attempt, EnsembleRule("boosting", 2), None, [Ended()])
+    route, settings = module.from_new(attempt.route, attempt.policy, 1)
+    varied = module.on_the_rest(ready(given, route, settings, 9), team, 9)
+    first = build.build(
+        drifted.request.network,
+        drifted.champion.preprocessing.inputs(1),
+        drifted.tools.project,
+    )
+    weights.load(first, Ended.state)
+    own = varied.rows.inputs[:-1]
+    torch.testing.assert_close(varied.rows.inputs[-1], torch.from_numpy(predict.logits(first, own)))
+    new = varied.start.net.member.state_dict()
+    assert all(not torch.equal(new[name], tensor) for name, tensor in Ended.state.items())
+    assert set(route.methods) <= {"replay", "average"}
