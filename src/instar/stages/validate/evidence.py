@@ -81,6 +81,8 @@ def answer(
     if rows.is_empty():
         raise NoTestRows
     labels = prepare.labels(rows, task)
+    if not form_of(task).known(labels).any():  # masks of which no pixel has a label
+        raise NoTestRows
     return Rows(
         frame=rows,
         labels=labels,
