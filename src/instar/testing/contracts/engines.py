@@ -86,7 +86,7 @@ class EngineContract:
         until(lambda: all(gone(file) for file in files))
 
     def test_group_says_which_worker_was_lost_or_failed(self, engine: Engine) -> None:
-        with engine.group(die, [0, 0]) as group, pytest.raises(WorkerLost, match="worker . of 2"):
+        with engine.group(die, [0, 0]) as group, pytest.raises(WorkerLost, match=r"worker . of 2"):
             group.check(within_s=180)
         with engine.group(half, [2, 3]) as group, pytest.raises(Odd):
             until(group.check)
