@@ -164,13 +164,13 @@ class TuneRule:
     budget_s: float | None = setting(
         None, "seconds after which no further trial begins; empty: no end", gt=0
     )
-    parallel: int = setting(
-        1, "trials at work at the same time, each in a process of its own", ge=1, le=64
-    )
     sampler: str = setting("tpe", "what chooses the settings of the next trial")
     pruner: str = setting("median", "what ends a trial early that falls behind the others")
     space: Mapping[str, Any] = setting(
         {}, "settings to try, each a list or `low..high`, `low..high log`; empty: by strategy"
+    )
+    parallel: int = setting(
+        1, "trials at work at the same time, each in a process of its own", ge=1, le=64
     )
 
 

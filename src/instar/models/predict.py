@@ -31,7 +31,7 @@ def place_of(module: nn.Module) -> torch.device:
 
 
 def logits(module: nn.Module, inputs: Inputs | Sequence[torch.Tensor], batch: int = 4096) -> Floats:
-    """Ask a network in evaluation mode, `batch` rows at a time.
+    """Ask a network in evaluation mode, `batch` rows at a time; fewer where memory runs out.
 
     Args:
         inputs: The network's call arguments, each (n, ...), preprocessed.
@@ -39,13 +39,16 @@ def logits(module: nn.Module, inputs: Inputs | Sequence[torch.Tensor], batch: in
         Logits, float32, shape (n, outputs).
     """
     parts = [x if isinstance(x, torch.Tensor) else tensors([x])[0] for x in inputs]
-    batch = at_once(parts, batch)
-    training, place = module.training, place_of(module)
+    batch, training = at_once(parts, batch), module.training
     module.eval()
-    with torch.inference_mode():
-        starts = range(0, max(1, len(parts[0])), batch)
-        asked = ([part[i : i + batch].to(place) for part in parts] for i in starts)
-        out = torch.cat([module(*some) for some in asked])
+    out = None
+    while out is None:
+        try:
+            out = _asked(module, parts, batch)
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+            batch //= 2
     module.train(training)
     return cast(Floats, out.float().cpu().numpy())
 
@@ -59,6 +62,14 @@ def at_once(parts: Sequence[torch.Tensor], most: int) -> int:
     """
     largest = max((part[0].numel() for part in parts if len(part)), default=1)
     return max(1, min(most, _VALUES // max(1, largest)))
+
+
+def _asked(module: nn.Module, parts: Sequence[torch.Tensor], batch: int) -> torch.Tensor:
+    place = place_of(module)
+    with torch.inference_mode():
+        starts = range(0, max(1, len(parts[0])), batch)
+        some = ([part[i : i + batch].to(place) for part in parts] for i in starts)
+        return torch.cat([module(*one) for one in some])
 
 
 def probabilities(logits: Floats, task: Task) -> Floats:

@@ -6,6 +6,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from instar.core.records import Network
 from instar.core.tools import WorkerLost
 from instar.engines.local import Local
 from instar.models import weights
-from instar.stages.train.team import Team
+from instar.stages.train.team import Team, members
 from tests.stages.train.test_train import run
 
 ALONE = TrainPolicy(checkpoint_s=0.0, epochs=3, batch=64)
@@ -49,6 +50,17 @@ def test_shares_are_the_batch_and_their_weights_are_one(size, rows):
         assert torch.equal(torch.cat([share for share, _ in shares]), places)
     weighed = sum(weight * share.float().mean() for share, weight in shares)
     assert weighed == pytest.approx(places.float().mean())
+
+
+@pytest.mark.parametrize(
+    ("place", "fit", "count"), [("cpu", "steps", 2), ("meta", "steps", 1), ("cpu", "head", 1)]
+)
+def test_card_is_used_by_one_process_alone(place, fit, count):
+    device = SimpleNamespace(place=torch.device(place))
+    asked = SimpleNamespace(
+        route=SimpleNamespace(fit=fit), compute=SimpleNamespace(device=device), policy=TWO
+    )
+    assert members(asked) == count
 
 
 def test_two_processes_come_to_the_weights_of_one(world, planned):

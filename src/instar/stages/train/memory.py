@@ -122,7 +122,7 @@ def _fits(attempt: Attempt, batch: int) -> bool:
     weights = sum(tensor.nbytes for tensor in attempt.start.net.parameters())
     there = size if device.place.type != "cpu" and device.holds(size) else 0
     rows = batch + round(batch * attempt.course.replay_ratio)
-    rows = math.ceil(rows / attempt.policy.workers)  # each process computes its share
+    rows = math.ceil(rows / team.members(attempt))  # each process computes its share
     try:
         return device.fits(lambda some: trial(attempt, some), rows, _BESIDE * weights + there)
     except Exception as error:

@@ -134,6 +134,12 @@ class Team:
             raise
 
 
+def members(attempt: Attempt) -> int:
+    """Count the processes of a training; a card, and what makes no steps, is for one alone."""
+    alone = attempt.route.fit != "steps" or attempt.compute.device.place.type != "cpu"
+    return 1 if alone else attempt.policy.workers
+
+
 @contextlib.contextmanager
 def led(given: Given, attempt: Attempt) -> Iterator[Team | None]:
     """Lead the workers that the policy asks for, for the while; None where it is one alone.
@@ -141,8 +147,8 @@ def led(given: Given, attempt: Attempt) -> Iterator[Team | None]:
     Raises:
         WorkerLost: one ended without a word; or what one raised.
     """
-    size = attempt.policy.workers
-    if size == 1 or attempt.route.fit != "steps":
+    size = members(attempt)
+    if size == 1:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="instar-") as name:
