@@ -190,6 +190,23 @@ def test_status_five_where_a_server_does_not_answer(
     assert err == "instar: wanted a gateway; got none; start it: instar serve\n"
 
 
+def test_serve_hands_processes_and_kept_answers_on(
+    instar: Instar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def start(*places: Any, **more: Any) -> None:
+        given.append((places[2], more))
+        raise BackendError("a gateway", "none", "no more is asked here")
+
+    line.lay_out(tmp_path, line.REQUEST).close()
+    monkeypatch.setattr("instar.serving.client.start", start)
+    for words in (["--workers", "3", "--cache", "7", "--port", "0"], []):
+        assert instar("serve", *words)[0] == 5
+    assert given == [(0, {"workers": 3, "cache": 7}), (8400, {"workers": 0, "cache": 0})]
+    assert instar("serve", "--workers", "-1")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [(PolicyError, 2), (InputError, 2), (IntegrityError, 4), (BackendError, 5), (InstarError, 4)],

@@ -46,7 +46,7 @@ class Scene:
         if shelf:
             self.desk.take(shelf)
         nobody: Any = None
-        self.endpoints = Endpoints(self.desk, nobody, nobody)
+        self.endpoints = Endpoints(self.desk, nobody, nobody, nobody)
         self.replies: list[Reply] = []
 
     def ask(self, x: Any = 1.0, path: bytes = INFER, **more: Any) -> None:

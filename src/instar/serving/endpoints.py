@@ -76,10 +76,11 @@ class Endpoints:
         desk: Answers predictions.
         link: Reaches the office.
         log: Keeps labels.
+        hand_in: Gives the office what was answered so far.
     """
 
-    def __init__(self, desk: Desk, link: Link, log: Log) -> None:
-        self._desk, self._link, self._log = desk, link, log
+    def __init__(self, desk: Desk, link: Link, log: Log, hand_in: Callable[[], None]) -> None:
+        self._desk, self._link, self._log, self._hand_in = desk, link, log, hand_in
         self._lanes = Lanes()
         self._paths: dict[tuple[bytes, bytes], Endpoint] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -314,6 +315,8 @@ class Endpoints:
         pairs, refused = self._desk.truths(sent.items)
         for name, label in pairs:
             self._log.append(Feedback(name, label))
+
+        self._hand_in()
 
         async def ask() -> Reply:
             joined = msgspec.json.decode(await self._link.ask("feedback", pairs))

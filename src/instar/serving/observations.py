@@ -59,6 +59,10 @@ class Observations:
         if len(self._open) > _PREDICTIONS:
             self._open.popitem(last=False)
 
+    def knows(self, name: str) -> bool:
+        """Tell whether a label of that name would find its prediction."""
+        return name in self._open
+
     def label(self, name: str, label: Truth) -> Joined:
         """Join a label with its prediction; a second, other label takes the first one's place."""
         outcome = self._join(name, label)

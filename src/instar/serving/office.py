@@ -230,6 +230,13 @@ class Office:
             return _write(await self._reload(what, value))
         if what == "status":  # asked again and again while a route is moved: it is not gathered
             return _write(self.status())
+        if what == "feedback":
+            # Who took the labels handed in first, and mostly gave the answers: ask the others
+            # only where a label finds nothing.
+            seen = self._observed()
+            if not all(seen.knows(name) for name, _ in value):
+                await self.gather()
+            return _write(self._label(value))
         await self.gather()
         match what:
             case "served":
@@ -241,8 +248,6 @@ class Office:
                 return _write({field.name: getattr(found, field.name) for field in fields(found)})
             case "scores":
                 return _write(self._observed().scores(*value))
-            case "feedback":
-                return _write(self._label(value))
             case "metrics":
                 return self.metrics.prometheus(self.model, self._gauges()).encode()
             case "stats":

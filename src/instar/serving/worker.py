@@ -92,7 +92,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._link = Link(self._hear, self._ended.set)
-        self._endpoints = Endpoints(self._desk, self._link, self._log)
+        self._endpoints = Endpoints(self._desk, self._link, self._log, self._tell)
         self._connections = Connections(self._endpoints.serve, refusal)
         await loop.create_connection(lambda: self._link, sock=self._post.line)
         tasks = [
@@ -163,10 +163,13 @@ class Worker:
             "dropped": self._log.dropped,
         }
 
+    def _tell(self) -> None:
+        self._link.tell("handed in", self._hand_in())
+
     async def _write(self) -> None:
         while True:
             await asyncio.sleep(_WRITE_S)
-            self._link.tell("handed in", self._hand_in())
+            self._tell()
             with contextlib.suppress(BackendError):  # a full disk costs the log, not the service
                 await asyncio.to_thread(self._log.flush)
 
