@@ -56,7 +56,7 @@ def standard_error(
         resamples: How often, where there is no formula.
         seed: Same seed, same error.
     """
-    rows, truth = arrays(scores, labels)
+    rows, truth = arrays(scores, labels, metric.dims)
     if metric.error is not None:
         return metric.error(rows, truth)
     return bootstrap(metric, rows, truth, resamples=resamples, level=0.95, seed=seed).error
