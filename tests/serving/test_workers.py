@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -120,3 +122,40 @@ def test_worker_that_dies_in_the_middle_of_a_move_does_not_stop_it(
         alone.move({NEW if turn % 2 else OLD: 1.0})
         until(lambda: len(workers(alone)) == 2)
     assert {ask(alone.gateway.url, number) for number in range(10)} == {NEW}
+
+
+def test_gateway_that_is_told_to_end_under_load_cuts_no_answer_short(alone: Any) -> None:
+    place = urlsplit(alone.gateway.url)
+    body = b'{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]}'
+    head = b"POST /v2/models/m/infer HTTP/1.1\r\nhost: h\r\nconnection: close\r\n"
+    sent = head + b"content-length: %d\r\n\r\n" % len(body) + body
+    whole: list[bytes] = []
+    turned_away: list[OSError] = []
+
+    def client(_: int) -> None:
+        """Ask over new connections until nobody takes them any more."""
+        while not turned_away:
+            answer = b""
+            try:
+                with socket.create_connection((place.hostname, place.port), timeout=20) as line:
+                    line.sendall(sent)
+                    while part := line.recv(65536):
+                        answer += part
+            except OSError as error:
+                assert answer == b""  # nothing was begun
+                turned_away.append(error)
+                return
+            if answer:
+                whole.append(answer)
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(client, number) for number in range(4)]
+        until(lambda: len(whole) > 50)
+        os.kill(alone.gateway.pid, signal.SIGTERM)
+        for one in asking:
+            one.result(30)
+    assert alone.gateway.process.wait(20) == 0
+    for answer in whole:
+        told, _, rest = answer.partition(b"\r\n\r\n")
+        assert told.startswith(b"HTTP/1.1 200")
+        assert len(rest) == int(told.split(b"content-length: ")[1].split(b"\r\n")[0])
