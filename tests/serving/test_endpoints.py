@@ -186,6 +186,17 @@ def test_compressed_body_is_unpacked(house: Any, encoding: str) -> None:
         ("gzip", gzip.compress(bytes(40 << 20)), 413),
         ("deflate", zlib.compress(b" " * (40 << 20)), 413),
     ],
+    ids=[  # written down: the head of a gzip body bears the time
+        "unknown",
+        "twice",
+        "no gzip",
+        "cut off",
+        "more behind it",
+        "nothing",
+        "of nothing",
+        "gzip bomb",
+        "deflate bomb",
+    ],
 )
 def test_bad_compressed_body(house: Any, encoding: str, body: bytes, status: int) -> None:
     answer = house.http.post(INFER, content=body, headers={"content-encoding": encoding})
