@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from instar.stats.bootstrap import bootstrap, paired_bootstrap, standard_error
+from instar.stats.bootstrap import bootstrap, paired_bootstrap
 from instar.stats.metrics import METRICS
 
 
@@ -49,26 +49,6 @@ def test_paired_bootstrap_agrees_with_resampling_by_hand():
     np.testing.assert_allclose(
         [found.interval.low, found.interval.high], expected, atol=0.15 * np.std(by_hand)
     )
-
-
-def test_standard_error_by_formula_is_that_of_resampling():
-    scores, _, labels = two_models(600, seed=4)
-    scores = np.round(scores, 1)  # with ties
-    found = standard_error(METRICS["auroc"], scores, labels, resamples=2, seed=0)
-    resampled = bootstrap(METRICS["auroc"], scores, labels, resamples=2000, level=0.95, seed=0)
-    assert found == pytest.approx(resampled.error, rel=0.08)
-
-
-def test_standard_error_without_a_formula_is_resampled():
-    scores, _, labels = two_models(600, seed=4)
-    found = standard_error(METRICS["accuracy"], scores, labels, resamples=2000, seed=0)
-    right = (scores.argmax(1) == labels).astype(float)
-    assert found == pytest.approx(stats.sem(right), rel=0.08)
-
-
-def test_nothing_bounds_an_area_over_one_row_of_a_class():
-    scores, labels = np.array([[0.2], [0.4], [0.9]]), np.array([0, 0, 1])
-    assert standard_error(METRICS["auroc"], scores, labels, resamples=2, seed=0) == np.inf
 
 
 def test_bootstrap_of_a_mean_agrees_with_its_standard_error():

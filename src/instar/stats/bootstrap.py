@@ -45,23 +45,6 @@ def bootstrap(
     return _estimate(metric(rows, truth), drawn, level, len(rows))
 
 
-def standard_error(
-    metric: Metric, scores: Floats, labels: Labels, *, resamples: int, seed: int
-) -> float:
-    """Measure a metric's standard error: by its formula, else by resampling rows.
-
-    Args:
-        scores: Shape (n, k).
-        labels: Shape (n,).
-        resamples: How often, where there is no formula.
-        seed: Same seed, same error.
-    """
-    rows, truth = arrays(scores, labels, metric.dims)
-    if metric.error is not None:
-        return metric.error(rows, truth)
-    return bootstrap(metric, rows, truth, resamples=resamples, level=0.95, seed=seed).error
-
-
 def paired_bootstrap(
     metric: Metric,
     champion: Floats,

@@ -21,7 +21,8 @@ from instar.data import snapshot
 from instar.data.schema.tasks import target_of
 from instar.data.split import sample
 from instar.models import build, predict, weights
-from instar.stats.bootstrap import Estimate, standard_error
+from instar.stats.bootstrap import Estimate
+from instar.stats.bounds import standard_error
 from instar.stats.metrics import Metric, deciding
 from instar.tasks import form_of
 

@@ -23,7 +23,8 @@ from instar.models.fine_tune import fine_tuned
 from instar.models.head import refit
 from instar.models.predict import Floats, logits
 from instar.stages.plan.evidence import LEVEL, RESAMPLES, Evidence
-from instar.stats.bootstrap import Estimate, paired_bootstrap
+from instar.stats.bootstrap import Estimate
+from instar.stats.bounds import paired
 from instar.tasks import form_of
 
 
@@ -133,7 +134,7 @@ def _reach(evidence: Evidence, fresh: list[Floats], old: list[Floats]) -> Reach:
     lost = evidence.right(before, labels) & ~evidence.right(after, labels)
     was, now = (evidence.metric(evidence.scores(part), evidence.old.labels) for part in old)
     return Reach(
-        gain=paired_bootstrap(
+        gain=paired(
             evidence.metric,
             evidence.scores(before),
             evidence.scores(after),

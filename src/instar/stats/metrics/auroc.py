@@ -39,28 +39,28 @@ def prepare(scores: Floats, labels: Labels) -> Callable[[Floats], Floats]:
     return area
 
 
-def error(scores: Floats, labels: Labels) -> float:
-    """Measure the standard error of the area; infinite with fewer than two rows of a class.
+def placements(scores: Floats, labels: Labels) -> tuple[Floats, Floats]:
+    """Place each positive row among the negative ones, and each negative among the positive.
 
+    Returns:
+        For each positive the share of negatives that score below it, ties counting half, and for
+        each negative the share of positives above it. The mean of either is the area.
     Source:
         DeLong, DeLong and Clarke-Pearson 1988; by ranks as in Sun and Xu 2014, "Fast Implementation
         of DeLong's Algorithm".
     Example:
         >>> rows = np.array([[0.1], [0.4], [0.35], [0.8]])
-        >>> round(error(rows, np.array([0, 0, 1, 1])), 3)
-        0.354
+        >>> [part.tolist() for part in placements(rows, np.array([0, 0, 1, 1]))]
+        [[0.5, 1.0], [1.0, 0.5]]
     """
     score, yes = scores[:, -1], labels == 1
-    positives, negatives = int(yes.sum()), int((~yes).sum())
-    if min(positives, negatives) < 2:
-        return float("inf")
     ranks = rankdata(score)
-    above = (ranks[yes] - rankdata(score[yes])) / negatives  # of the negatives, those below
-    below = (ranks[~yes] - rankdata(score[~yes])) / positives
-    return float(np.sqrt(above.var(ddof=1) / positives + below.var(ddof=1) / negatives))
+    below = (ranks[yes] - rankdata(score[yes])) / max(1, int((~yes).sum()))
+    above = 1 - (ranks[~yes] - rankdata(score[~yes])) / max(1, int(yes.sum()))
+    return below, above
 
 
-AUROC = Metric("auroc", prepare, frozenset({TaskKind.BINARY}), error=error)
+AUROC = Metric("auroc", prepare, frozenset({TaskKind.BINARY}), means=placements)
 
 
 def roc_curve(scores: Floats, labels: Labels) -> tuple[Floats, Floats]:

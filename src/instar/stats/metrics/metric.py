@@ -41,8 +41,9 @@ class Metric:
     undefined. `higher` says which way is better. With `relative`, differences and margins are
     shares of the champion's value, since the metric has the unit of the data. With `per_row`, the
     metric is a mean of one value a row. Labels have `dims` axes. `at` makes `prepare` for other
-    thresholds than one half, one a label, where the metric hangs on them. `error(scores, labels)`
-    is its standard error where a formula gives one; elsewhere the rows are resampled.
+    thresholds than one half, one a label, where the metric hangs on them. `means(scores, labels)`
+    gives values in independent groups of rows, whose means err as the metric does in sum; None
+    where there is no such formula.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Metric:
     per_row: bool = False
     dims: int = 1
     at: Callable[[Sequence[float]], Weighted] | None = None
-    error: Callable[[Floats, Labels], float] | None = None
+    means: Callable[[Floats, Labels], tuple[Floats, ...]] | None = None
 
     def __call__(self, scores: ArrayLike, labels: ArrayLike) -> float:
         """Measure scores (n, k) against labels (n,); NaN if a score is not finite."""
