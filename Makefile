@@ -1,12 +1,12 @@
 # Two commands do everything: `make demo` and `make test`. Each makes its own environment.
-# `make faults` is the long version of tests/faults.
+# `make faults` is the long version of tests/faults, `make thorough` that of the rest.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test faults mutations setup format lint types tests clean
+.PHONY: demo test faults thorough mutations setup format lint types tests clean
 
 demo: $(VENV)/.demo
 	$(BIN)/instar demo
@@ -45,6 +45,10 @@ tests: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 1200 -m 'thorough or not thorough' tests/faults
+
+# What `make test` leaves out beside tests/faults: more of the same.
+thorough: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist worksteal --timeout 1200 -m thorough --ignore tests/faults
 
 # Takes one safeguard after the other out of a copy of the source; the tests must notice each.
 mutations: $(VENV)/.dev

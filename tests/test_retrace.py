@@ -222,7 +222,8 @@ def test_update_that_comes_out_different_says_where(
     monkeypatch.setattr(torch.optim.AdamW, "__init__", slower)
     done = again(folder, tmp_path / "scratch")
     equal = {stage["kind"]: stage["equal"] for stage in done["stages"]}
-    assert equal == {"admission": True, "plan": True, "training": False, "bundle": True}
+    # The plan's probe learns by the same library.
+    assert equal == {"admission": True, "plan": False, "training": False, "bundle": True}
     assert not done["equal"]
     said = " ".join(done["stages"][2]["differences"])
     assert "weights:" in said

@@ -504,7 +504,7 @@ MUTATIONS = (
     of(
         "key of a training checkpoint",
         "stages/train/checkpoint.py",
-        'if header["key"] == key:',
+        "if kept.key == key:",
         "if True:",
         TRAINING,
     ),

@@ -146,7 +146,7 @@ NUMBERS = InputSpec(numbers=5)
         (lambda: replace_head(mlp(), [3]), "out of the 3 there are"),
         (lambda: replace_head(mlp(), [-1]), "out of the 3 there are"),
         (lambda: replace_head(mlp(), []), "out of the 3 there are"),
-        (lambda: replace_head(nn.Sequential(nn.Conv2d(1, 2, 3)), [0]), "ends in a Linear layer"),
+        (lambda: replace_head(nn.Sequential(nn.Conv2d(1, 2, 3)), [0]), "a dense layer out of none"),
     ],
 )
 def test_grow_refuses_what_would_change_the_answers_in_one_line(change, needle):

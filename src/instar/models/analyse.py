@@ -15,6 +15,7 @@ from instar.core.records import Layer
 from instar.models.predict import Inputs, tensors
 
 _ROUNDS = 3  # the fastest of these many passes is kept: the others were disturbed
+_TIMED = 256  # rows; what a row costs is known from these, which units fire is not
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -22,18 +23,20 @@ def layers(module: nn.Module, inputs: Inputs) -> tuple[Layer, ...]:
     """Measure each layer on the given rows: all of them are used, so a few thousand will do.
 
     FLOPs count matrix products and convolutions, two per multiply-add. Time is wall time of the
-    forward pass. `dead` is known for dense and convolutional layers that feed a ReLU.
+    forward pass; both are measured on the first rows. `dead` is known for dense and convolutional
+    layers that feed a ReLU.
 
     Args:
         inputs: The network's call arguments, each (n, ...), preprocessed; n at least 1.
     """
     parts = tensors(inputs)
-    rows = len(parts[0])
+    few = tuple(part[:_TIMED] for part in parts)
+    rows = len(few[0])
     training = module.training
     module.eval()
     with torch.no_grad():
-        flops = _flops(module, parts)
-        seconds = _seconds(module, parts)
+        flops = _flops(module, few)
+        seconds = _seconds(module, few)
         dead = _dead_units(module, parts)
     module.train(training)
     return tuple(

@@ -78,11 +78,11 @@ def warm(champion: Mapping[str, float], rows: int) -> Recipe:
     """Go on from the champion through all rows: at its rate, a quarter of its epochs.
 
     Example:
-        >>> warm({"lr": 1e-3, "batch": 64, "epochs": 12}, rows=8_192)
+        >>> warm({"lr": 1e-3, "batch": 64, "epochs": 12}, rows=16_384)
         Recipe(lr=0.002, batch=256, epochs=3, replay_ratio=0.0)
     """
     usual = int(champion.get("batch", BATCH))
-    batch = max(usual, min(_LARGEST, rows // 32))
+    batch = max(usual, min(_LARGEST, rows // 64))
     epochs = max(3, math.ceil(champion.get("epochs", EPOCHS) / 4))
     return Recipe(_rate(champion, batch), batch, epochs)
 

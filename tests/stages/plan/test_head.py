@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from instar.core.finding import Verdict
 from instar.core.policy import PlanPolicy, TrainPolicy
 from instar.core.records import Network
 from instar.models import weights
@@ -61,9 +60,10 @@ def probe(made):
     return next(one for one in made.findings if one.code == "probe")
 
 
-def test_head_that_is_not_named_gives_no_probe_and_no_strategy_of_its_own(world):
+def test_head_that_is_not_named_is_not_probed_and_has_no_strategy_of_its_own(world):
     _, made = asked(world, None)
-    assert probe(made).verdict is Verdict.INCONCLUSIVE
+    labels = [row["label"] for row in probe(made).picture["rows"]]
+    assert labels == ["all layers, fine-tuned for a moment"]
     assert "head" not in {one.strategy for one in made.forecasts}
     with pytest.raises(NotPossible, match=r"dense layers top, body\.0"):
         asked(world, None, "head")

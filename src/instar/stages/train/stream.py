@@ -112,7 +112,7 @@ def row_bytes(how: Preprocessing, task: Task) -> int:
     """Count the bytes of a row as tensors, its label included.
 
     Example:
-        >>> from instar.core.data import NumberColumn
+        >>> from instar.core.data import NumberColumn, TaskKind
         >>> how = Preprocessing((NumberColumn("x", 0.0, 1.0, 0.0),) * 3, (), None)
         >>> row_bytes(how, Task(TaskKind.BINARY, "y", ("no", "yes")))
         16

@@ -88,8 +88,19 @@ def test_train_without_a_kind_makes_one_network(drifted, planned):
     assert not [one for one in training.findings if one.code == "ensemble"]
 
 
-@pytest.mark.parametrize("strategy", ["incremental", "warm", "full"])
-@pytest.mark.parametrize("kind", ANSWERING)
+@pytest.mark.parametrize(
+    ("kind", "strategy"),
+    [
+        *((kind, "incremental") for kind in ANSWERING),
+        ("bagging", "full"),
+        ("boosting", "warm"),
+        *(
+            pytest.param(kind, strategy, marks=pytest.mark.thorough)
+            for kind in ANSWERING
+            for strategy in ("warm", "full")
+        ),
+    ],
+)
 def test_train_makes_an_ensemble_that_answers_better_than_the_champion(
     line, planned, kind, strategy
 ):
@@ -368,7 +379,14 @@ def promoted(line, training, int8="never"):
     return bundle, inputs
 
 
-@pytest.mark.parametrize("kind", ["bagging", "boosting", "stacking", "hard_vote"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "boosting",
+        "stacking",
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("bagging", "hard_vote")),
+    ],
+)
 def test_ensemble_is_sealed_judged_and_updated_like_any_network(digits_line, planned, kind):
     line = digits_line
     # The champion of a test has no bundle: seal it first.
