@@ -262,8 +262,9 @@ class Gateway:
     def _start(self, crash: Crash | None = None) -> None:
         self.starts += 1
         root = str(self.house.folder / ".instar")
+        given = ("--root", root, "--model", "demand", "--workers", "1")  # more only load it again
         self.process = self.house.popen(
-            [sys.executable, "-m", "instar.serving", "--root", root, "--model", "demand"],
+            [sys.executable, "-m", "instar.serving", *given],
             env=self.house.environment(crash),
             stdout=subprocess.PIPE,
             text=True,
