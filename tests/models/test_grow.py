@@ -7,12 +7,11 @@ import torch
 from torch import nn
 
 from instar.core.data import InputSpec
-from instar.models import grow, surgery, weights
+from instar.models import surgery, weights
 from instar.models.families.cnn import CNN
 from instar.models.families.mlp import MLP
 from instar.models.families.transformer import Transformer
-from instar.models.grow import Dropped, NotGrowable, deepen, drop_out, replace_head, widen
-from instar.stages.package.export import export
+from instar.models.grow import NotGrowable, deepen, replace_head, widen
 
 SPEC = InputSpec(numbers=5, categories=(3,), outputs=3)
 X = (torch.randn(20, 5, generator=torch.Generator().manual_seed(1)), torch.arange(20)[:, None] % 3)
@@ -78,23 +77,6 @@ def test_deepen_answers_as_before_in_the_shape_of_the_family(place, hidden, drop
     assert deeper.training
 
 
-def test_drop_out_acts_before_the_head_and_only_while_training():
-    net = mlp()
-    dropped = drop_out(net, 0.5)
-    assert torch.equal(answers(dropped), answers(net))
-    assert set(dropped.state_dict()) == set(net.state_dict())
-    assert surgery.head(dropped) == "head"
-    assert isinstance(dropped.head, Dropped)
-    assert not torch.equal(dropped(*X), dropped(*X))
-    body = dropped.body(grow._rows(SPEC)[0].new_ones(1, 7))
-    torch.manual_seed(0)
-    out = torch.stack([dropped.head(body) for _ in range(3000)]).mean(0)
-    torch.testing.assert_close(
-        out, nn.functional.linear(body, net.head.weight, net.head.bias), atol=0.03, rtol=0
-    )
-    assert "Dropout" not in {node.op_type for node in export(dropped, SPEC, 20).graph.node}
-
-
 def test_replace_head_keeps_known_outputs_and_starts_new_ones_at_zero():
     net = mlp()
     other = replace_head(net, [2, None, 0, 1])
@@ -105,9 +87,9 @@ def test_replace_head_keeps_known_outputs_and_starts_new_ones_at_zero():
     assert net.head.out_features == 3
     fresh = MLP(InputSpec(numbers=5, categories=(3,), outputs=4), hidden=[6, 4])
     weights.load(fresh, weights.save(other.state_dict()))
-    chained = replace_head(drop_out(nn.Linear(3, 2, bias=False), 0.3), [0, None, 1])
-    assert isinstance(chained, Dropped)
-    assert chained(torch.ones(1, 3)).shape == (1, 3)
+    bare = replace_head(nn.Linear(3, 2, bias=False), [0, None, 1])
+    assert bare.bias is None
+    assert bare(torch.ones(1, 3)).shape == (1, 3)
 
 
 class Residual(nn.Module):
@@ -141,8 +123,6 @@ NUMBERS = InputSpec(numbers=5)
         (lambda: deepen(mlp(activation="gelu"), "body.0", SPEC), "ReLU and dropout.*GELU"),
         (lambda: deepen(mlp(), "head", SPEC), "a hidden layer of an nn.Sequential"),
         (lambda: deepen(Residual(), "first", NUMBERS), "a hidden layer of an nn.Sequential"),
-        (lambda: drop_out(mlp(), 0.2), "from 0.3 to 0.5"),
-        (lambda: drop_out(mlp(), 0.6), "from 0.3 to 0.5"),
         (lambda: replace_head(mlp(), [3]), "out of the 3 there are"),
         (lambda: replace_head(mlp(), [-1]), "out of the 3 there are"),
         (lambda: replace_head(mlp(), []), "out of the 3 there are"),

@@ -156,6 +156,11 @@ class Task:
         return ", ".join(self.columns)
 
 
+def kind_of(task: Task | TaskKind) -> TaskKind:
+    """Say what kind of answer is wanted, of a task or by itself."""
+    return task if isinstance(task, TaskKind) else task.kind
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """Tell a network's author what arrives: the argument of their `build` function.

@@ -1,4 +1,4 @@
-"""Change a network's shape and keep what it answers: wider, deeper, with dropout, more outputs.
+"""Change a network's shape and keep what it answers: wider, deeper, more outputs.
 
 Each function leaves the network that it is given alone, and returns another one. Names of layers
 stay, or become those that a family of ours gives to a network of the new shape.
@@ -13,15 +13,12 @@ from typing import cast
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from instar.core.data import InputSpec
 from instar.core.errors import InputError
 from instar.models import surgery
 from instar.models.ensemble import Ensemble, Linear
 
-DROPOUT = (0.3, 0.5)
-"""Fractions that dropout before the head may have: less does little, more takes too much away."""
 _REPEATABLE = (nn.ReLU, nn.Dropout, nn.Identity)  # twice is the same as once, in evaluation mode
 _ROWS = 8  # that the answers before and after are compared on
 
@@ -33,20 +30,6 @@ class NotGrowable(InputError):
 
     def __init__(self, wanted: str, got: str) -> None:
         super().__init__(wanted, got, "choose another layer, or train a network of the new shape")
-
-
-class Dropped(nn.Linear):
-    """A dense layer that drops a fraction `p` of what it receives while it is trained.
-
-    It has the weights and the names of a dense layer, so weights from before fit.
-    """
-
-    def __init__(self, inputs: int, outputs: int, p: float, *, bias: bool = True) -> None:
-        super().__init__(inputs, outputs, bias)
-        self.p = p
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(functional.dropout(x, self.p, self.training))
 
 
 def widen(
@@ -123,29 +106,6 @@ def deepen(module: nn.Module, layer: str, inputs: InputSpec) -> nn.Module:
         return same(module, deeper.train(module.training), inputs)
     grown.set_submodule(above, deeper.train(stack.training))
     return same(module, grown, inputs)
-
-
-def drop_out(module: nn.Module, p: float) -> nn.Module:
-    """Drop a fraction of what the head receives, while training.
-
-    Args:
-        p: A fraction within `DROPOUT`.
-    Raises:
-        NotGrowable: the fraction is another one.
-        NoHead: the network does not end in a dense layer.
-    Source:
-        Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting".
-    Example:
-        >>> drop_out(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)), 0.4)[2].p
-        0.4
-    """
-    least, most = DROPOUT
-    if not least <= p <= most:
-        raise NotGrowable(f"dropout from {least:g} to {most:g} before the head", f"{p:g}")
-    grown = copy.deepcopy(module)
-    head = _dense(grown, surgery.head(grown))
-    dropped = Dropped(head.in_features, head.out_features, p, bias=head.bias is not None)
-    return _with_head(grown, dropped, head.weight, head.bias)
 
 
 def replace_head(module: nn.Module, known: Sequence[int | None]) -> nn.Module:

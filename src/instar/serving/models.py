@@ -81,21 +81,6 @@ class Shelf:
     def champion(self) -> Version:
         return self.versions[self.route.champion]
 
-    def choose(self, unit: str) -> Version:
-        """Let the route choose who answers a unit."""
-        return self.versions[self.router.version(unit)]
-
-    def find(self, name: str) -> Version:
-        """Return a loaded version by name; the champion for an empty one.
-
-        Raises:
-            UnknownVersion: it is not loaded.
-        """
-        name = name or self.route.champion
-        if name not in self.versions:
-            raise UnknownVersion(name, self.versions)
-        return self.versions[name]
-
 
 def stock(
     route: Route,

@@ -1,6 +1,6 @@
 """Bound a metric, or the difference of two models, by a formula; by resampling where there is none.
 
-A formula takes a thousandth of the time. It holds for many rows, so the gates, which refuse
+A formula takes a tenth of the time or less. It holds for many rows, so the gates, which refuse
 candidates, resample all the same.
 """
 

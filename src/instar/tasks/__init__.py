@@ -5,7 +5,7 @@ One file a kind. Its labels are read in `data.schema.tasks`, learnt from in `mod
 
 from __future__ import annotations
 
-from instar.core.data import Task, TaskKind
+from instar.core.data import Task, TaskKind, kind_of
 from instar.core.family import Family
 from instar.tasks.binary import Binary
 from instar.tasks.form import Form, WrongLabel
@@ -33,8 +33,7 @@ def form_of(task: Task | TaskKind) -> Form:
         >>> form_of(TaskKind.BINARY).metric
         'auroc'
     """
-    kind = task if isinstance(task, TaskKind) else task.kind
-    return FORMS[kind.value]
+    return FORMS[kind_of(task).value]
 
 
 __all__ = ["FORMS", "Form", "WrongLabel", "form_of"]

@@ -1,8 +1,8 @@
 """Strategies: the ways from a champion to its successor.
 
 The plan chooses one by evidence, the training carries it out. To add one, copy `warm.py` and add
-a line. What each is usually worth is a rounded prior, from measurements on the electricity data
-and its like (docs/stages/plan.md); the planner corrects it from past updates.
+a line. What each is usually worth is a rounded prior, from measurements where there are some
+(docs/stages/plan.md); the planner corrects it from past updates.
 """
 
 from __future__ import annotations

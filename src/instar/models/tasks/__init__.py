@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instar.core.data import Task, TaskKind
+from instar.core.data import Task, TaskKind, kind_of
 from instar.core.family import Family
 from instar.models.tasks.binary import Binary
 from instar.models.tasks.lesson import Lesson
@@ -25,8 +25,7 @@ LESSONS: Family[Lesson] = Family(
 
 def lesson_of(task: Task | TaskKind) -> Lesson:
     """Find how a task's labels are learnt from."""
-    kind = task if isinstance(task, TaskKind) else task.kind
-    return LESSONS[kind.value]
+    return LESSONS[kind_of(task).value]
 
 
 __all__ = ["LESSONS", "Lesson", "lesson_of"]

@@ -10,7 +10,7 @@ from torch import nn
 from instar.core.records import Admission, ModelVersion, Request
 from instar.core.tools import Artifacts
 from instar.data import snapshot
-from instar.models import surgery
+from instar.models import statistics, surgery
 from instar.models.build import example
 from instar.models.strategies import STRATEGIES, Need
 
@@ -51,16 +51,12 @@ def means(
     )
     met[Need.FAMILY] = request.network.family is not None
     if net is not None:
-        kinds = tuple(type(module) for module in net.modules())
         met[Need.HEAD] = _has_head(net, champion)
-        met[Need.STATISTICS] = any(issubclass(kind, _NORMALISED) for kind in kinds)
-        met[Need.ATTENTION] = any("attention" in kind.__name__.lower() for kind in kinds)
+        met[Need.STATISTICS] = bool(statistics.layers(net))
+        met[Need.ATTENTION] = any("attention" in type(m).__name__.lower() for m in net.modules())
     added = tuple(c for c in request.task.classes if c not in champion.task.classes)
     there = frozenset(need for need, there in met.items() if there)
     return Means(there, added, surgery.dense(net) if net is not None else ())
-
-
-_NORMALISED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def _has_head(net: nn.Module, champion: ModelVersion) -> bool:

@@ -1,10 +1,9 @@
 """The probe: what a moment's learning on half of the fresh rows does to the other half.
 
-The head alone is refitted, and all layers are fine-tuned in some thirty steps. Together they
-cost a few hundredths of a retrain. Where the second gains more than the first, the layers
-below have something to learn; what it forgets, nothing being replayed, is what a strategy has
-to prevent. Where there is batch normalisation, its statistics are moved as well: that reads no
-label, so the labelled rows are an audit of it.
+The head alone is refitted, and all layers are fine-tuned in some thirty steps. Where the second
+gains more than the first, the layers below have something to learn; what it forgets, nothing
+being replayed, is what a strategy has to prevent. Where there is batch normalisation, its
+statistics are moved as well: that reads no label, so the labelled rows are an audit of it.
 """
 
 from __future__ import annotations

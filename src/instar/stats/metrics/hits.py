@@ -70,8 +70,8 @@ def macro(above: Floats, below: Floats, seen: Floats) -> Floats:
     return ratio((each * there).sum(axis=1), there.sum(axis=1))
 
 
-ACCURACY = Metric("accuracy", _accuracy, CLASSES, per_row=True)
-TOP5 = Metric("top5", _top5, frozenset({TaskKind.MULTICLASS}), per_row=True)
+ACCURACY = Metric("accuracy", _accuracy, CLASSES)
+TOP5 = Metric("top5", _top5, frozenset({TaskKind.MULTICLASS}))
 PRECISION = Metric("precision", _precision, CLASSES)
 RECALL = Metric("recall", _recall, CLASSES)
 F1 = Metric("f1", _f1, CLASSES)

@@ -39,11 +39,10 @@ class Metric:
     `prepare(scores, labels)` looks at the rows once and returns a function that takes weights,
     shape (b, n), and gives the metric of each of the b weightings, shape (b,); NaN where it is
     undefined. `higher` says which way is better. With `relative`, differences and margins are
-    shares of the champion's value, since the metric has the unit of the data. With `per_row`, the
-    metric is a mean of one value a row. Labels have `dims` axes. `at` makes `prepare` for other
-    thresholds than one half, one a label, where the metric hangs on them. `means(scores, labels)`
-    gives values in independent groups of rows, whose means err as the metric does in sum; None
-    where there is no such formula.
+    shares of the champion's value, since the metric has the unit of the data. Labels have `dims`
+    axes. `at` makes `prepare` for other thresholds than one half, one a label, where the metric
+    hangs on them. `means(scores, labels)` gives values in independent groups of rows, whose means
+    err as the metric does in sum; None where there is no such formula.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Metric:
     kinds: frozenset[TaskKind]
     higher: bool = True
     relative: bool = False
-    per_row: bool = False
     dims: int = 1
     at: Callable[[Sequence[float]], Weighted] | None = None
     means: Callable[[Floats, Labels], tuple[Floats, ...]] | None = None

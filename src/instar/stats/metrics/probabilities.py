@@ -28,5 +28,5 @@ def _brier(scores: Floats, labels: Labels) -> Callable[[Floats], Floats]:
     return mean_of(((scores - truth) ** 2).sum(axis=1))
 
 
-LOG_LOSS = Metric("log_loss", _log_loss, CLASSES, higher=False, per_row=True)
-BRIER = Metric("brier", _brier, CLASSES, higher=False, per_row=True)
+LOG_LOSS = Metric("log_loss", _log_loss, CLASSES, higher=False)
+BRIER = Metric("brier", _brier, CLASSES, higher=False)

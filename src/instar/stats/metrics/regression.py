@@ -32,6 +32,6 @@ def _r2(scores: Floats, labels: Labels) -> Callable[[Floats], Floats]:
     return r2
 
 
-MSE = Metric("mse", _mse, KINDS, higher=False, relative=True, per_row=True)
-MAE = Metric("mae", _mae, KINDS, higher=False, relative=True, per_row=True)
+MSE = Metric("mse", _mse, KINDS, higher=False, relative=True)
+MAE = Metric("mae", _mae, KINDS, higher=False, relative=True)
 R2 = Metric("r2", _r2, KINDS)

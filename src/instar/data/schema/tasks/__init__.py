@@ -10,7 +10,7 @@ import operator
 
 import polars as pl
 
-from instar.core.data import Task, TaskKind
+from instar.core.data import Task, TaskKind, kind_of
 from instar.core.family import Family
 from instar.data.schema.tasks.binary import Binary
 from instar.data.schema.tasks.multiclass import Multiclass
@@ -33,8 +33,7 @@ TARGETS: Family[Target] = Family(
 
 def target_of(task: Task | TaskKind) -> Target:
     """Find how a task's labels are read."""
-    kind = task if isinstance(task, TaskKind) else task.kind
-    return TARGETS[kind.value]
+    return TARGETS[kind_of(task).value]
 
 
 def labelled(task: Task) -> pl.Expr:
