@@ -66,4 +66,4 @@ def test_flipped_bit_never_becomes_wrong_data(memory: Path) -> None:
 
 @pytest.mark.thorough
 def test_many_flipped_bits_never_become_wrong_data(memory: Path) -> None:
-    print(flip(memory, 2000, seed=2))
+    print(flip(memory, 600, seed=2))

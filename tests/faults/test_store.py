@@ -79,7 +79,7 @@ def refused(store: Store) -> bool:
 
 
 COUNTS = pytest.mark.parametrize(
-    "count", [FEW, pytest.param(1000, marks=pytest.mark.thorough)], ids=["few", "thousand"]
+    "count", [FEW, pytest.param(400, marks=pytest.mark.thorough)], ids=["few", "many"]
 )
 
 
