@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import inspect
 import json
 import os
@@ -236,6 +237,8 @@ def warm_up() -> None:
     spec = InputSpec(numbers=1, categories=(3,), outputs=1)
     network = build(Network(family="mlp", options={"hidden": [8]}), spec, Path())
     export(network, spec, 20)
+    gc.collect()
+    gc.freeze()  # children look through what is theirs alone
 
 
 if __name__ == "__main__":
