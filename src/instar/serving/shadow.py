@@ -145,8 +145,8 @@ class Shadows:
             self._show(name, generation, some)
 
     def _show(self, name: str, generation: int, some: list[Shown]) -> None:
-        cast = self._cast
-        if self._block.loading or cast is None or cast.generation != generation or name not in cast.versions:
+        cast = None if self._block.loading else self._cast
+        if cast is None or cast.generation != generation or name not in cast.versions:
             Trial(self._block, name, generation).dropped(len(some))  # it loads, or it is over
             return
         version, trial = cast.versions[name], cast.trials[name]

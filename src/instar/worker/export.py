@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from instar.core.data import Task
+from instar.core.data import Schema, Task
 from instar.core.errors import InputError
 from instar.core.records import ModelVersion
 from instar.ledger import files
@@ -91,8 +91,16 @@ def _rows(found: segments.Found, champion: ModelVersion) -> pl.DataFrame:
     last = rows.filter(named.is_null() | named.is_last_distinct())
     task = champion.task
     if task.time and task.time not in last.columns:  # when it was asked is when it happened
-        last = last.with_columns(pl.col("answer_at").dt.replace_time_zone(None).alias(task.time))
+        last = last.with_columns(_moment(champion.schema, task.time))
     return last
+
+
+def _moment(schema: Schema, name: str) -> pl.Expr:
+    """Write when a row was asked as its time: a date, or seconds since 1970 where that is a number."""
+    at = pl.col(ANSWER[3])
+    dated = name in schema and schema[name].dtype.startswith("Date")
+    made = at.dt.replace_time_zone(None) if dated else at.dt.epoch("s")
+    return made.alias(name)
 
 
 def _labels(found: segments.Found, task: Task) -> pl.DataFrame:

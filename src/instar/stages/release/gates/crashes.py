@@ -16,7 +16,7 @@ def crashes(evidence: Evidence, policy: ReleasePolicy, alpha: float) -> Finding:
     return Finding(
         code="crashes",
         verdict=Verdict.FAIL if found else Verdict.PASS,
-        message=f"{found:,} processes ended, or hung, in the candidate",
+        message=f"{found:,} processes of the gateway ended, or hung, in it",
         measured=float(found),
         limit=0.0,
         unit="processes",
