@@ -63,3 +63,13 @@ def test_labels_of_which_some_are_not_known_are_kept_as_they_came() -> None:
     assert seen.label("r", [1.0, None]) == "repeated"
     assert seen.label("r", [1.0, 0.0]) == "changed"
     assert seen.labelled("a").labels == [[1.0, 0.0]]
+
+
+def test_complaint_is_counted_once_for_the_version_that_answered() -> None:
+    seen = Observations()
+    seen.answered("a", "old", 1, [0.5])
+    seen.answered("b", "new", 2, [0.5])
+    outcomes: list[Any] = [seen.report(name) for name in ("a", "a", "b", "nobody")]
+    assert outcomes == ["joined", "repeated", "joined", "unknown"]
+    assert (seen.reports(), seen.reports(2)) == ({"old": 1, "new": 1}, {"new": 1})
+    assert seen.label("a", 1.0) == "joined"  # a complaint is no label, and takes none's place

@@ -159,3 +159,38 @@ def test_gateway_that_is_told_to_end_under_load_cuts_no_answer_short(alone: Any)
         told, _, rest = answer.partition(b"\r\n\r\n")
         assert told.startswith(b"HTTP/1.1 200")
         assert len(rest) == int(told.split(b"content-length: ")[1].split(b"\r\n")[0])
+
+
+def answered_by(house: Any) -> dict[int, int]:
+    """Say which route each worker has in force."""
+    blocks = Sheet.open(house.root, 2).blocks
+    return {slot: block.generation for slot, block in enumerate(blocks)}
+
+
+def test_move_waits_for_a_worker_that_hangs_no_longer_than_until_it_is_ended(
+    alone: Any, pids: dict[int, int]
+) -> None:
+    alone.move({NEW: 1.0}, champion=NEW)
+    os.kill(pids[0], signal.SIGSTOP)
+    alone.move({OLD: 1.0})  # raises after a minute if it waits for the one that hangs
+    generation = alone.traffic.route().generation
+    fresh = until(lambda: (now := workers(alone)).get(0) not in (None, pids[0]) and now)
+    assert fresh[1] == pids[1]
+    until(lambda: set(answered_by(alone).values()) == {generation})
+    assert {ask(alone.gateway.url, number) for number in range(20)} == {OLD}
+    assert not Path(f"/proc/{pids[0]}").exists()
+
+
+def test_worker_that_hangs_is_replaced_without_anybody_asking(
+    alone: Any, pids: dict[int, int]
+) -> None:
+    os.kill(pids[1], signal.SIGSTOP)
+    fresh = until(lambda: (now := workers(alone)).get(1) not in (None, pids[1]) and now)
+    assert fresh[0] == pids[0]
+
+
+def test_workers_show_that_they_live(alone: Any, pids: dict[int, int]) -> None:
+    blocks = Sheet.open(alone.root, 2).blocks
+    before = [block.ticks for block in blocks]
+    until(lambda: all(b.ticks > was for b, was in zip(blocks, before, strict=True)))
+    assert not any(block.loading for block in blocks)

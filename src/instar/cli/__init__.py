@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from instar.cli import audit, bundle, convert, diff, doctor, entry, history, label, reproduce
+from instar.cli.log import log
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
 from instar.cli.store import store
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
@@ -291,6 +292,7 @@ app.add_typer(audit.group, name="audit")
 
 
 app.add_typer(store, name="store")
+app.add_typer(log, name="log")
 
 policy = typer.Typer(help="What is allowed.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(policy, name="policy")

@@ -377,6 +377,25 @@ class StepRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowRule:
+    """How long a candidate answers for nobody, and is compared, before its first step."""
+
+    share: float = setting(
+        0.0, "share of requests that are shown to the candidate; 0: none are", ge=0, le=1
+    )
+    requests: int = setting(500, "compared requests before the shadow can end", ge=1)
+    flips: float | None = setting(
+        None,
+        "share of answers that may be another class, or a value beyond the tolerance; empty: reported",
+        ge=0,
+        le=1,
+    )
+    tolerance: float = setting(
+        0.01, "difference within which two values agree, as a part of the target's range", ge=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ReleasePolicy:
     strategy: str = setting("canary", "how traffic moves")
     steps: tuple[StepRule, ...] = setting(
@@ -388,6 +407,7 @@ class ReleasePolicy:
         ),
         "the steps of a canary; full traffic follows the last",
     )
+    shadow: ShadowRule = setting(ShadowRule(), "the shadow before the first step")
     alpha: float = setting(
         0.05, "false alarms of all comparisons of one release together", gt=0, lt=1
     )
@@ -407,6 +427,21 @@ class ReleasePolicy:
     hold_s: float = setting(
         1800.0, "seconds for which the version before is held warm after a promotion", ge=0
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ServePolicy:
+    hang_s: float = setting(
+        5.0, "seconds without a sign of life after which a worker of the gateway is replaced", gt=0
+    )
+    log_share: float = setting(
+        0.0, "share of requests that are kept with inputs and answers; 0: none are", ge=0, le=1
+    )
+    log_mb: float = setting(
+        256.0, "MB of all that is kept of requests; the oldest files make room", gt=0
+    )
+    log_segment_mb: float = setting(8.0, "MB after which a file of them is closed", gt=0)
+    log_segment_s: float = setting(300.0, "seconds after which a file of them is closed", gt=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,5 +510,6 @@ class Policy:
     validate: ValidatePolicy = setting(ValidatePolicy(), "the gates of the candidate")
     approve: ApprovePolicy = setting(ApprovePolicy(), "people")
     release: ReleasePolicy = setting(ReleasePolicy(), "traffic")
+    serve: ServePolicy = setting(ServePolicy(), "the gateway")
     watch: WatchPolicy = setting(WatchPolicy(), "production")
     run: RunPolicy = setting(RunPolicy(), "how the stages are run")

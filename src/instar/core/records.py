@@ -499,6 +499,7 @@ class Phase(enum.Enum):
     """Where a release stands."""
 
     PENDING = "pending"
+    SHADOW = "shadow"
     STEP = "step"
     PAUSED = "paused"
     PROMOTING = "promoting"

@@ -190,6 +190,10 @@ class Route:
     and answer only requests that name them. `epoch` is the fencing epoch of whoever moved the
     traffic: once a higher one is known, a lower one moves nothing any more. `manifests` and
     `signatures` are digests by version; a version from before signing has no signature.
+
+    `shadow` holds versions that answer nobody: a sampled fraction of the requests is shown to
+    them, too, and their answers are compared. Two values agree within `tolerance`, a part of the
+    range that the target had in training.
     """
 
     model: str
@@ -201,6 +205,8 @@ class Route:
     warm: tuple[str, ...] = ()
     epoch: int = 0
     signatures: Mapping[str, str] = field(default_factory=dict)
+    shadow: Mapping[str, float] = field(default_factory=dict)
+    tolerance: float = 0.01
 
     def home(self, name: str, manifest: str, signature: str | None = None) -> Route:
         """Make the route that gives everything to one version; those that served stay warm.
@@ -213,7 +219,7 @@ class Route:
             >>> back.generation, dict(back.shares), back.warm
             (4, {'a': 1.0}, ('b',))
         """
-        names = dict.fromkeys((self.champion, *self.shares, *self.warm))
+        names = dict.fromkeys((self.champion, *self.shares, *self.warm, *self.shadow))
         warm = tuple(other for other in names if other != name)
         signed = {other: self.signatures[other] for other in warm if other in self.signatures}
         return replace(
@@ -224,6 +230,7 @@ class Route:
             champion=name,
             warm=warm,
             signatures={**signed, name: signature} if signature else signed,
+            shadow={},
         )
 
 
@@ -246,6 +253,7 @@ class Served:
 
     `latency_ms` holds quantiles by name (`p99`), `histogram` the counts they come from: pairs of
     a bucket's upper bound in milliseconds and its count. `invalid` answers were no numbers.
+    `crashes` counts processes that it ended or hung; `reports` complaints about its answers.
     """
 
     version: str
@@ -255,6 +263,36 @@ class Served:
     latency_ms: Mapping[str, float]
     histogram: tuple[tuple[float, int], ...] = ()
     stretches: tuple[Stretch, ...] = ()
+    crashes: int = 0
+    reports: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How a shadow's answers compare with those that the clients got.
+
+    `sampled` requests were taken for it, `dropped` of them under pressure or while it loaded. Of
+    the others it answered `requests`, `errors` and `invalid` ones among them. `rows` were
+    compared; `flips` of them got another class, or a value beyond the tolerance. `parted` adds up
+    each request's share of such rows. `largest` and `mean` are over rows: the largest difference
+    of a score, or of the value. `latency_ms` and `histogram` are CPU time, for a shadow runs at
+    the lowest priority. `crashes` counts processes that it ended or hung.
+    """
+
+    version: str
+    sampled: int = 0
+    dropped: int = 0
+    requests: int = 0
+    errors: int = 0
+    invalid: int = 0
+    rows: int = 0
+    flips: int = 0
+    parted: float = 0.0
+    largest: float = 0.0
+    mean: float = 0.0
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+    histogram: tuple[tuple[float, int], ...] = ()
+    crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +329,10 @@ class Traffic(Protocol):
     def served(self, since_generation: int = 0) -> Mapping[str, Served]: ...
     def labelled(self, version: str, since_generation: int = 0) -> Labelled: ...
     def scores(self, version: str, since_generation: int = 0) -> Sequence[Sequence[float]]: ...
+
+    def compared(self, version: str, since_generation: int = 0) -> Compared:
+        """Return how a shadow's answers compare, since a route."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

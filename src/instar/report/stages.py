@@ -67,6 +67,7 @@ _PHASES = {
     Phase.PROMOTED: ("pass", "promoted"),
     Phase.ROLLED_BACK: ("fail", "rolled back"),
     Phase.PENDING: ("open", "pending"),
+    Phase.SHADOW: ("open", "in the shadow"),
     Phase.STEP: ("open", "under way"),
     Phase.PAUSED: ("inconclusive", "paused"),
     Phase.PROMOTING: ("open", "promoting"),

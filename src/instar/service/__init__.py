@@ -188,6 +188,36 @@ class Workspace:
         with as_file(source, self.root) as file:
             return self._work("label", tell, source=file, seed=seed, **asked)
 
+    def export_log(
+        self,
+        output: str | Path,
+        *,
+        unlabelled: bool = False,
+        answers: bool = False,
+        tell: Tell | None = None,
+    ) -> dict[str, Any]:
+        """Write the predictions that the gateway kept, with their labels, as a Parquet file.
+
+        Args:
+            output: A new file, which `update` takes as fresh data.
+            unlabelled: Rows without a label too.
+            answers: With id, version, generation, time and scores of each answer.
+        Raises:
+            TakenFile: it is there already, or its folder is not.
+            InputError: nothing was kept, or nothing of it has a label.
+        """
+        from instar.service.convert import TakenFile
+
+        out = Path(output).absolute()
+        if out.suffix.lower() != ".parquet":
+            raise TakenFile(out.name, "which does not end in .parquet")
+        if os.path.lexists(out):
+            raise TakenFile(out.name, "which is there already")
+        if not out.parent.is_dir():
+            raise TakenFile(out.name, "in a folder that does not exist")
+        self.champion()
+        return self._work("export", tell, output=str(out), unlabelled=unlabelled, answers=answers)
+
     def plan(self, source: Any, *, seed: int = 0, tell: Tell | None = None) -> dict[str, Any]:
         """Say which strategy an update with these data would take; nothing is recorded."""
         self.champion()
@@ -273,6 +303,7 @@ class Workspace:
             self.project.store.artifacts,
             workers=workers,
             cache=cache,
+            rule=self.project.policy.serve,
         )
         try:
             yield gateway

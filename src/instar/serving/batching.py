@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ LIGHT_S = 0.002  # a row that costs less is answered on the loop
 INLINE_S = 0.005  # so is a request that costs less as a whole
 MOST_ROWS = 32  # of one run: beyond it, batching gains next to nothing and costs latency
 HEAVY_ROWS = 8
+STUCK_S = 30.0  # a run in a thread that takes longer, and 100 times what it costs, never ends
 
 Scores = NDArray[np.float32]
 Parts = Sequence[Scores | InstarError]
@@ -87,7 +88,18 @@ class Job:
         self.piece: Piece = arm.version.bundle.piece(self.columns)
 
 
-def work(bundle: ServedBundle, jobs: Sequence[Job]) -> tuple[Scores | None, Parts]:
+class Question(Protocol):
+    """What a run needs of a request."""
+
+    piece: Piece
+    columns: Any
+
+
+# Notes which jobs are about to be run, none once they are, and whether that is in a thread.
+Mark = Callable[[Sequence[Job], bool], None]
+
+
+def work(bundle: ServedBundle, jobs: Sequence[Question]) -> tuple[Scores | None, Parts]:
     """Answer some jobs in one run or, where anything is odd, one by one.
 
     Returns:
@@ -102,7 +114,7 @@ def work(bundle: ServedBundle, jobs: Sequence[Job]) -> tuple[Scores | None, Part
     return None, [_alone(bundle, job) for job in jobs]
 
 
-def _alone(bundle: ServedBundle, job: Job) -> Scores | InstarError:
+def _alone(bundle: ServedBundle, job: Question) -> Scores | InstarError:
     try:
         scores = bundle.predict(job.columns)
         return scores if np.isfinite(scores).all() else InvalidAnswer(bundle.version)
@@ -138,6 +150,13 @@ class Runner:
         self._rows = 0  # that wait or run in the thread
         self._thread: ThreadPoolExecutor | None = None
         self._busy = False
+        self._until = 0.0  # by when the thread has to be back
+        self.mark: Mark | None = None  # of a version that is not trusted yet
+
+    @property
+    def stuck(self) -> bool:
+        """Tell whether the thread has been at one run for far too long."""
+        return self._busy and time.monotonic() > self._until
 
     @property
     def heavy(self) -> bool:
@@ -171,7 +190,13 @@ class Runner:
     def _flush(self) -> None:
         jobs, self._turn = self._turn, []
         for some in _runs(jobs, MOST_ROWS):
-            self._settle(some, *work(self._bundle, some))
+            if self.mark is None:
+                self._settle(some, *work(self._bundle, some))
+                continue
+            self.mark(some, False)
+            found = work(self._bundle, some)
+            self.mark((), False)
+            self._settle(some, *found)
 
     def _next(self) -> None:
         """Give the thread what waits, as many rows as are worth one run."""
@@ -186,6 +211,10 @@ class Runner:
                 self._refuse(job, Overloaded(job.patience_s, now - job.started))
             if live := [job for job in some if job not in late]:
                 self._busy = True
+                rows = sum(job.piece.rows for job in live)
+                self._until = time.monotonic() + max(STUCK_S, 100 * self._cost_s * rows)
+                if self.mark is not None:
+                    self.mark(live, True)
                 if self._thread is None:
                     self._thread = ThreadPoolExecutor(1, f"run-{self._bundle.version}")
                 future = self._thread.submit(work, self._bundle, live)
@@ -198,6 +227,8 @@ class Runner:
 
     def _back(self, jobs: list[Job], done: Future[tuple[Scores | None, Parts]]) -> None:
         self._busy = False
+        if self.mark is not None:
+            self.mark((), True)
         self._rows -= sum(job.piece.rows for job in jobs)
         try:
             self._settle(jobs, *done.result())

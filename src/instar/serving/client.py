@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import signal
 import subprocess
@@ -18,7 +19,9 @@ from urllib.parse import urlencode, urlsplit
 
 from instar.core.codec import decode
 from instar.core.errors import BackendError
-from instar.core.tools import Labelled, Route, Served
+from instar.core.policy import ServePolicy
+from instar.core.tools import Compared, Labelled, Route, Served
+from instar.ledger.extras import MissingExtra
 from instar.serving import routefile
 
 _ANSWER_S = 5.0  # for one answer of the control plane
@@ -140,6 +143,10 @@ class GatewayTraffic:
         found: list[list[float]] = self._get("scores", version=version, since=since_generation)
         return found
 
+    def compared(self, version: str, since_generation: int = 0) -> Compared:
+        """Return how a shadow's answers compare with those that clients got, since a route."""
+        return decode(Compared, self._get("compared", version=version, since=since_generation))
+
     def _get(self, what: str, **query: str | int) -> Any:
         """Ask over a connection of its own: nobody has to close it, and a restart does no harm."""
         place = urlsplit(self._where())
@@ -196,6 +203,7 @@ def start(
     *,
     workers: int = 0,
     cache: int = 0,
+    rule: ServePolicy | None = None,
 ) -> Gateway:
     """Start a gateway as a child process and wait until it answers.
 
@@ -206,13 +214,21 @@ def start(
         artifacts: Where bundles are, as `store.artifacts` of the policy says it.
         workers: How many processes answer; 0: one a core, at most 2.
         cache: How many answers each of them keeps; 0: none.
+        rule: When a worker is held to hang, and what is kept of predictions.
 
     Raises:
         GatewayFailed: it ended, or said nothing for a minute.
+        MissingExtra: predictions are to be kept, and what writes them is not installed.
     """
     command = [sys.executable, "-m", "instar.serving"]
     given = ["--root", str(root), "--model", model, "--port", str(port), "--artifacts", artifacts]
     given += ["--workers", str(workers), "--cache", str(cache)]
+    rule = rule or ServePolicy()
+    if rule.log_share and importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtra("a log of predictions", "log")
+    given += ["--hang-s", str(rule.hang_s), "--log-share", str(rule.log_share)]
+    given += ["--log-mb", str(rule.log_mb), "--log-segment-mb", str(rule.log_segment_mb)]
+    given += ["--log-segment-s", str(rule.log_segment_s)]
     with routefile.folder(root).appending("gateway.err") as errors:
         process = subprocess.Popen(
             [*command, *given], stdout=subprocess.PIPE, stderr=errors, text=True

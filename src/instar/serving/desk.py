@@ -23,8 +23,11 @@ from instar.serving.batching import Job, Parts, Runner, Scores
 from instar.serving.cache import Cache
 from instar.serving.connection import Done, Reply
 from instar.serving.lanes import MOST
+from instar.serving.mirror import Mirror
 from instar.serving.mistakes import InvalidAnswer, NotReady, TooMany, broken, failure
 from instar.serving.models import Shelf, UnknownVersion, Version
+from instar.serving.protocol import Malformed
+from instar.serving.recorder import Recorder
 from instar.serving.slots import OUTCOMES, Block, Tally
 from instar.serving.tensors import Columns, Reading
 from instar.tasks import form_of
@@ -33,15 +36,22 @@ from instar.tasks.form import Told, Truth
 # One line of the log: kind, id, version, generation, share, milliseconds, outcome, scores.
 Event = tuple[str, str, str, int, float, float, str, Sequence[Sequence[float]]]
 
+# Takes a request that was answered, and what is kept of its rows.
+Onlooker = Callable[[Job, Sequence[Sequence[float]]], None]
+
 PATIENCE_S = 10.0  # that a request waits in a queue, unless it says otherwise
 _OK, _ERROR, _INVALID = range(3)  # places in `slots.OUTCOMES`
 
 
 class Item(msgspec.Struct):
-    """One true label, under the id of the request that was answered."""
+    """What is said of an answer, under the id of its request: its true label, or a complaint.
+
+    `report` is a user's complaint that comes without a label; its words are not kept.
+    """
 
     id: str
-    label: Told
+    label: Told | msgspec.UnsetType = msgspec.UNSET
+    report: str | bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +104,9 @@ class Desk:
         self.rescued: Counter[str] = Counter()
         self.refused = 0
         self.inside = 0  # requests that are being answered
+        self.mirror: Mirror | None = None  # shows answered requests to shadows, where there are any
+        self.recorder: Recorder | None = None  # keeps some answers, where that is asked for
+        self.onlookers: tuple[Onlooker, ...] = ()  # take what was answered, after the reply
         self._runners: dict[str, Runner] = {}
         self._unnamed = secrets.randbits(48)
 
@@ -128,9 +141,35 @@ class Desk:
         for manifest in self._runners.keys() - manifests:
             self._runners[manifest].close()
         self._runners = runners
+        for name, one in named.items():
+            one.runner.mark = None if name == route.champion else self._mark
+        for lane in (0, 1):
+            self.block.leave(lane)
+        self._look(shelf, named)
         buckets = tuple(arms[name] for name in owners)
         self.floor = Floor(shelf, named[route.champion], buckets, named)
         self.block.acknowledge(route.generation, os.getpid())
+
+    def _look(self, shelf: Shelf, named: dict[str, Arm]) -> None:
+        """Have looked on who wants to: without a shadow, nobody is asked."""
+        if self.mirror is None:
+            return
+        self.onlookers = tuple(look for look in self.onlookers if look != self.mirror.see)
+        if self.mirror.take(shelf, named):
+            self.onlookers = (*self.onlookers, self.mirror.see)
+
+    def _mark(self, jobs: Sequence[Job], thread: bool) -> None:  # noqa: FBT001 - see `Mark`
+        """Note in shared memory which version runs, in case that it ends the process."""
+        lane = int(thread)
+        if jobs:
+            self.block.enter(jobs[0].arm.tally.at, len(jobs), lane)
+        else:
+            self.block.leave(lane)
+
+    @property
+    def stuck(self) -> bool:
+        """Tell whether a version in a thread of its own hangs."""
+        return any(runner.stuck for runner in self._runners.values())
 
     def ready(self) -> Floor:
         """Return what is in force.
@@ -259,6 +298,16 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - it is told in the log, and as a 500
             reply = self._reply(error)
         self._done(job, reply)
+        if self.onlookers and not job.pinned:
+            self._shown(job, rows)
+
+    def _shown(self, job: Job, rows: Sequence[Sequence[float]]) -> None:
+        """Show a request that was answered to those who look on: whatever they do, it is over."""
+        for look in self.onlookers:
+            try:
+                look(job, rows)
+            except Exception:
+                logging.getLogger("instar.serving").exception("an onlooker failed")
 
     def _record(
         self,
@@ -332,10 +381,18 @@ class Desk:
         task = self.ready().champion.version.bundle.task
         found, refused = [], []
         for item in items:
+            if isinstance(item.label, msgspec.UnsetType):
+                if item.report is False:
+                    neither = Malformed("a label or a report", "neither")
+                    refused.append({"id": item.id, "error": str(neither)})
+                continue
             try:
                 found.append((item.id, truth(item.label, task)))
             except InputError as error:
                 refused.append({"id": item.id, "error": str(error)})
+                continue
+            if self.recorder:
+                self.recorder.label(*found[-1], task)
         return found, refused
 
 

@@ -24,7 +24,7 @@ from instar.serving.connection import Call, Done, Limits, Reply
 from instar.serving.desk import PATIENCE_S, Arm, Desk, Item
 from instar.serving.lanes import Lanes
 from instar.serving.link import Link
-from instar.serving.log import Feedback, Log
+from instar.serving.log import Feedback, Log, Report
 from instar.serving.mistakes import (
     NotReady,
     StaysLoaded,
@@ -134,7 +134,7 @@ class Endpoints:
                 return "GET", lambda _, done: self._office("status", None, done)
             case ["api", "v1", "served"]:
                 return "GET", lambda call, done: self._office("served", _asked(call)[1], done)
-            case ["api", "v1", ("labelled" | "scores") as what]:
+            case ["api", "v1", ("labelled" | "scores" | "compared") as what]:
                 return "GET", lambda call, done: self._office(what, _asked(call), done)
             case ["metrics"]:
                 return "GET", lambda _, done: self._office("metrics", None, done, _TEXT)
@@ -315,11 +315,14 @@ class Endpoints:
         pairs, refused = self._desk.truths(sent.items)
         for name, label in pairs:
             self._log.append(Feedback(name, label))
+        reports = [item.id for item in sent.items if item.report is not False]
+        for name in reports:
+            self._log.append(Report(name))
 
         self._hand_in()
 
         async def ask() -> Reply:
-            joined = msgspec.json.decode(await self._link.ask("feedback", pairs))
+            joined = msgspec.json.decode(await self._link.ask("feedback", (pairs, reports)))
             return _ok({**joined, "refused": refused})
 
         self._later(ask(), done, "control")

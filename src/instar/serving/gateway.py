@@ -24,13 +24,18 @@ from pathlib import Path
 from typing import Any
 
 from instar.core.errors import BackendError
-from instar.serving import routefile, worker
+from instar.core.tools import Route
+from instar.serving import mirror, routefile, shadow, trials, worker
 from instar.serving.link import Link
 from instar.serving.office import Office
-from instar.serving.slots import Sheet
+from instar.serving.pulse import LOOK_S, Pulse
+from instar.serving.recorder import Keeping
+from instar.serving.slots import Block, Sheet
 from instar.serving.worker import Post
 
 MOST_WORKERS = 2  # unless told otherwise: fewer processes batch better
+_NOTHING = Keeping()
+HANG_S = 5.0  # without a sign of life, after which a worker is ended
 _PAUSE_S = 0.5  # between a worker's death and the next, where it lived for less than this
 
 
@@ -53,6 +58,8 @@ class Gateway:
         artifacts: Where bundles are, as `store.artifacts` of the policy says it.
         workers: How many processes answer.
         cache: How many answers each of them keeps.
+        hang_s: Seconds without a sign of life after which one of them is ended.
+        keep: How much of the answers is kept with their inputs.
     """
 
     def __init__(
@@ -63,12 +70,18 @@ class Gateway:
         artifacts: str = "",
         workers: int = 1,
         cache: int = 0,
+        hang_s: float = HANG_S,
+        keep: Keeping = _NOTHING,
     ) -> None:
         self._root, self._model, self._artifacts = root, model, artifacts
-        self._listener, self._cache = listener, cache
-        self._sheet = Sheet.open(root, workers)
+        self._listener, self._cache, self._keep = listener, cache, keep
+        self._hang_s = hang_s
+        self._sheet, self._trials = Sheet.open(root, workers), trials.opened(root, workers)
+        self._mirror, self._shadow = mirror.line(), workers  # the post of whoever runs shadows
         self._loop = asyncio.new_event_loop()
-        self._office = Office(root, model, self._sheet)
+        self._office = Office(root, model, self._sheet, self._trials)
+        self._office.moved = self._moved
+        self._pulse, self._dismissed = Pulse(hang_s), set[int]()
         self._vacant = list(range(workers))
         self._pids: dict[int, int] = {}
         self._lines: dict[int, socket.socket] = {}
@@ -87,6 +100,7 @@ class Gateway:
         self._office.remember()
         self._fill()
         self._spawn(self._start())
+        self._spawn(self._watch())
         while not (self._ending and not self._pids):
             loop.run_forever()  # it is stopped where a worker is to be forked, or all is over
             self._fill()
@@ -112,8 +126,13 @@ class Gateway:
                 self._listener,
                 theirs,
                 self._sheet,
+                self._trials,
+                self._mirror,
                 self._cache,
+                self._keep,
+                self._hang_s,
             )
+            self._block(slot).bury()  # what a gateway before this one left
             sys.stdout.flush()
             sys.stderr.flush()
             pid = os.fork()
@@ -121,10 +140,14 @@ class Gateway:
                 ours.close()
                 for line in self._lines.values():  # else the office's end never seems closed
                     line.close()
-                worker.exit_with(post)
+                worker.exit_with(post, shadow.run if slot == self._shadow else worker.run)
             theirs.close()
+            self._pulse.born(slot)
             self._pids[pid], self._lines[slot] = slot, ours
             self._born[slot] = time.monotonic()
+            if slot == self._shadow:
+                self._spawn(self._introduce(pid, ours))
+                continue
             task = self._spawn(self._welcome(slot, pid, ours))
             if not self._told:
                 self._welcomes.append(task)
@@ -139,6 +162,45 @@ class Gateway:
         await office.join(slot, pid, link)
         if self._told:
             await office.open()
+
+    async def _introduce(self, pid: int, line: socket.socket) -> None:
+        """Tell a process that runs shadows which ones."""
+        office = self._office
+        link: Link
+        link = Link(partial(self._hear, self._shadow), lambda: office.unshadow(link))
+        line.setblocking(False)
+        await self._loop.create_connection(lambda: link, sock=line)
+        office.understudy, office.understudy_pid = link, pid
+        office.show()
+
+    def _moved(self, route: Route) -> None:
+        """Have a process for the shadows of a route, and none where there are none."""
+        there = [pid for pid, slot in self._pids.items() if slot == self._shadow]
+        if not route.shadow:
+            for pid in there:
+                self._dismissed.add(pid)
+                os.kill(pid, signal.SIGKILL)  # nobody waits for anything of it
+        elif there:
+            self._office.show()
+        elif self._shadow not in self._vacant:
+            self._replace(self._shadow)
+
+    def _block(self, slot: int) -> Block:
+        """Give the memory in which a process shows that it lives, and what it runs."""
+        return (self._trials if slot == self._shadow else self._sheet).block(slot)
+
+    async def _watch(self) -> None:
+        """End who neither ends nor moves; another one takes the post."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            pids = {slot: pid for pid, slot in self._pids.items() if slot != self._shadow}
+            blocks = {slot: self._block(slot) for slot in pids}
+            now, hurry = time.monotonic(), self._office.moving
+            for slot in self._pulse.look(blocks, now, hurry=hurry):
+                print(f"the worker {pids[slot]} hangs, and is ended", file=sys.stderr, flush=True)
+                self._pulse.born(slot)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pids[slot], signal.SIGKILL)
 
     async def _hear(self, slot: int, what: str, value: Any) -> Any:
         if what == "handed in":
@@ -158,12 +220,25 @@ class Gateway:
             slot = self._pids.pop(pid, None)
             if slot is None:
                 continue
+            if pid in self._dismissed:
+                self._dismissed.discard(pid)
+                self._lines.pop(slot).close()
+                if (route := self._office.course.route) and route.shadow:
+                    self._replace(slot)  # it was wanted again, meanwhile
+                continue
+            if not self._ending:
+                for version, requests in self._block(slot).bury():
+                    self._office.crashed(slot, version, requests)
             lived = time.monotonic() - self._born[slot]
             self._loop.call_later(0 if lived > _PAUSE_S else _PAUSE_S, self._replace, slot)
         if self._ending and not self._pids:
             self._loop.stop()
 
     def _replace(self, slot: int) -> None:
+        if slot == self._shadow:
+            route = self._office.course.route
+            if slot in self._pids.values() or slot in self._vacant or not (route and route.shadow):
+                return
         if not self._ending:
             self._vacant.append(slot)
             self._loop.stop()
@@ -205,6 +280,8 @@ class Gateway:
         await asyncio.gather(*asked, return_exceptions=True)
         for one in staff:
             one.link.close()
+        for pid in [pid for pid, slot in self._pids.items() if slot == self._shadow]:
+            os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(patience)  # whoever is still there now is stuck
         for pid in self._pids:
             with contextlib.suppress(ProcessLookupError):
@@ -254,8 +331,28 @@ def main() -> None:
     parser.add_argument("--artifacts", default="", help="where bundles are: s3://bucket/prefix")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: one a core, up to 2")
     parser.add_argument("--cache", type=int, default=0, help="answers each worker keeps; 0: none")
+    parser.add_argument(
+        "--hang-s",
+        type=float,
+        default=HANG_S,
+        help="seconds without a sign of life after which a worker is replaced",
+    )
+    parser.add_argument("--log-share", type=float, default=0.0, help="requests to keep, 0 to 1")
+    parser.add_argument("--log-mb", type=float, default=256.0, help="MB of all that is kept")
+    parser.add_argument("--log-segment-mb", type=float, default=8.0, help="MB of one file of it")
+    parser.add_argument("--log-segment-s", type=float, default=300.0, help="seconds of one file")
     given = parser.parse_args()
+    keep = Keeping(given.log_share, given.log_mb, given.log_segment_mb, given.log_segment_s)
     workers = given.workers or min(os.cpu_count() or 1, MOST_WORKERS)
     routefile.folder(given.root).make()
     listener = listen(given.host, given.port)
-    Gateway(given.root, given.model, listener, given.artifacts, workers, given.cache).run()
+    Gateway(
+        given.root,
+        given.model,
+        listener,
+        given.artifacts,
+        workers,
+        given.cache,
+        given.hang_s,
+        keep,
+    ).run()

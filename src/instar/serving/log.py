@@ -41,8 +41,14 @@ class Feedback(msgspec.Struct, tag="label", array_like=True, frozen=True):
     label: Truth
 
 
+class Report(msgspec.Struct, tag="report", array_like=True, frozen=True):
+    """One complaint about an answer."""
+
+    id: str
+
+
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Answered | Feedback)
+_DECODER = msgspec.json.Decoder(Answered | Feedback | Report)
 
 
 class Log:
@@ -55,7 +61,7 @@ class Log:
         self.dropped = 0
         self._head = b"\n"  # closes a line that a crash may have cut off
 
-    def append(self, event: Answered | Feedback) -> None:
+    def append(self, event: Answered | Feedback | Report) -> None:
         """Take an event; it is written with the next `flush`."""
         self.put(_ENCODER.encode(event) + b"\n", 1)
 
@@ -87,7 +93,7 @@ class Log:
             with contextlib.suppress(FileNotFoundError):
                 yield self._folder.read(name) + b"\n"
 
-    def events(self) -> Iterator[Answered | Feedback]:
+    def events(self) -> Iterator[Answered | Feedback | Report]:
         """Read back what was written; a line that was cut off by a crash is passed over."""
         for chunk in self.chunks():
             for line in chunk.splitlines():

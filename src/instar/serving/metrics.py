@@ -11,7 +11,7 @@ from instar.serving.slots import BOUNDS_MS, OUTCOMES, Counts, Sheet
 
 Outcome = Literal["ok", "error", "invalid"]
 
-_QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
 class Metrics:
@@ -126,7 +126,7 @@ def _served(version: str, stretches: Mapping[int, Counts]) -> Served:
         requests=total.requests,
         errors=total.outcomes[OUTCOMES.index("error")],
         invalid=total.outcomes[OUTCOMES.index("invalid")],
-        latency_ms={name: quantile(total.buckets, q) for name, q in _QUANTILES.items()},
+        latency_ms={name: quantile(total.buckets, q) for name, q in QUANTILES.items()},
         histogram=tuple((bound, n) for bound, n in zip(BOUNDS_MS, total.buckets, strict=True) if n),
         stretches=tuple(
             Stretch(generation, counts.share, counts.requests, counts.failed)

@@ -110,24 +110,39 @@ def stock(
         manifest = route.manifests[name]
         if known := there.get(manifest):
             return _version(name, manifest, known.bundle, known.cost_s)
-        signature = route.signatures.get(name)
-        bundle = ServedBundle.open(artifacts, manifest, signature=signature, keys=keys)
-        return _version(name, manifest, bundle, bundle.warm())
+        return load_version(route, name, artifacts, keys)
 
     serving = dict.fromkeys((route.champion, *(v for v, share in route.shares.items() if share)))
     versions = {name: load(name) for name in serving}
     cold = {}
-    for name in (*route.warm, *route.shares):
+    # Who asks for a shadow that cannot be loaded learns so. After a restart it stops nobody.
+    fresh = () if before is None or before.route.shadow == route.shadow else route.shadow
+    for name in dict.fromkeys((*route.warm, *route.shadow, *route.shares)):
         if name in unloaded and name not in versions:
             cold[name] = "unloaded by request"
         elif name not in versions:
             try:
                 versions[name] = load(name)
             except InstarError as error:  # nobody is served by it: no reason to refuse the route
+                if name in fresh:
+                    raise
                 cold[name] = pathless(str(error))
     known = {column for version in versions.values() for column in version.inputs}
     known |= {column.name for column in versions[route.champion].bundle.schema.columns}
     return Shelf(route, router, versions, frozenset(known), cold)
+
+
+def load_version(
+    route: Route, name: str, artifacts: Artifacts, keys: Sequence[bytes] = ()
+) -> Version:
+    """Load one version of a route, verified and warmed.
+
+    Raises:
+        IntegrityError, RefusedGraph, BadRoute: as `stock` does.
+    """
+    manifest, signature = route.manifests[name], route.signatures.get(name)
+    bundle = ServedBundle.open(artifacts, manifest, signature=signature, keys=keys)
+    return _version(name, manifest, bundle, bundle.warm())
 
 
 def _version(name: str, manifest: str, bundle: ServedBundle, cost_s: float) -> Version:

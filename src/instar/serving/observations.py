@@ -26,6 +26,7 @@ class Prediction:
     scores: Sequence[float]
     label: Truth | None = None
     order: int = -1
+    reported: bool = False
 
 
 class Observations:
@@ -40,6 +41,7 @@ class Observations:
 
     def __init__(self) -> None:
         self.labels: Counter[str] = Counter()
+        self._reports: Counter[tuple[str, int]] = Counter()
         self._open: OrderedDict[str, Prediction] = OrderedDict()
         self._scores: dict[str, deque[Prediction]] = {}
         self._labelled: dict[str, deque[Prediction]] = {}
@@ -80,6 +82,25 @@ class Observations:
         self._order += 1
         self._labelled.setdefault(prediction.version, deque(maxlen=_LABELLED)).append(prediction)
         return "joined"
+
+    def report(self, name: str) -> Joined:
+        """Count a complaint about an answer, once, for the version that gave it."""
+        prediction = self._open.get(name)
+        if prediction is None:
+            return "unknown"
+        if prediction.reported:
+            return "repeated"
+        prediction.reported = True
+        self._reports[prediction.version, prediction.generation] += 1
+        return "joined"
+
+    def reports(self, since_generation: int = 0) -> dict[str, int]:
+        """Count the complaints about each version's answers since a route."""
+        found: Counter[str] = Counter()
+        for (version, generation), count in self._reports.items():
+            if generation >= since_generation:
+                found[version] += count
+        return dict(found)
 
     def labelled(self, version: str, since_generation: int = 0) -> Labelled:
         """List a version's answers that have a label, in label order."""

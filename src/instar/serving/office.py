@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +19,26 @@ import msgspec
 
 from instar.core.codec import decode, encode
 from instar.core.errors import BackendError
-from instar.core.tools import Route
-from instar.serving import routefile
+from instar.core.tools import Compared, Route, Served
+from instar.serving import routefile, trials
 from instar.serving.link import Link
-from instar.serving.log import Answered, Feedback, Log
+from instar.serving.log import Answered, Feedback, Log, Report
 from instar.serving.metrics import Metrics
 from instar.serving.mistakes import NoOffice
 from instar.serving.models import Course
 from instar.serving.observations import Observations
-from instar.serving.slots import Sheet
+from instar.serving.slots import OUTCOMES, Sheet
 from instar.tasks.form import Truth
 
 _LOOK_S = 0.02  # between two looks at the route file: the time that a rollback may take to begin
 _AGAIN_S = 1.0  # until a worker that could not load the route in force tries again
 _GATHER_S = 2.0  # that a worker may take to hand in what it counted
 _LOAD_S = 60.0
+_COMPLAINTS = 20_000  # that wait for an answer which nobody may ever have given
 _KEPT = 200_000  # lines that are kept until somebody asks about them
 
 _write = msgspec.json.Encoder().encode
-_LINE = msgspec.json.Decoder(Answered | Feedback)
+_LINE = msgspec.json.Decoder(Answered | Feedback | Report)
 
 
 class Refused(BackendError):
@@ -58,20 +59,26 @@ class Staff:
         self.cold: dict[str, str] = {}
         self.listens = False
         self.log_dropped = 0
+        self.recorded = (0, 0)  # rows that are kept with their inputs, and those dropped
 
 
 class Office:
     """Lead the workers, and remember for them."""
 
-    def __init__(self, root: Path, model: str, sheet: Sheet) -> None:
+    def __init__(self, root: Path, model: str, sheet: Sheet, trials: Sheet) -> None:
         self.model, self.staff = model, dict[int, Staff]()
         self.metrics, self.course = Metrics(sheet), Course(root)
+        self.understudy: Link | None = None  # who runs shadows
+        self.understudy_pid = 0
+        self.moved: Callable[[Route], None] = lambda _: None  # is told of a route in force
+        self._sheet, self._trials = sheet, trials
         self._root, self._place = root, routefile.folder(root).root
         self._observations = Observations()
         self._log = Log(root)
         self._lines: deque[tuple[int, bytes]] = deque()
         self._kept = 0
         self._early: dict[str, Truth] = {}
+        self._complaints: set[str] = set()  # about answers that have not been read yet
         self._unloaded: set[str] = set()
         self._moving = asyncio.Lock()
 
@@ -138,6 +145,7 @@ class Office:
             return
         await self._commit(staff)
         self.course.follow(route, name)
+        self.moved(route)
 
     async def _prepare(self, staff: Staff, route: Route) -> str:
         """Have a worker load a route beside the one in force; return why it cannot."""
@@ -167,6 +175,37 @@ class Office:
             await self._commit(staff)
             return ""
 
+    @property
+    def moving(self) -> bool:
+        """Tell whether somebody waits for workers to load a route."""
+        return self._moving.locked()
+
+    # --- shadows and crashes ------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Tell who runs shadows which route is in force."""
+        if self.understudy and self.course.route:
+            self.understudy.tell("shadow", encode(self.course.route))
+
+    def unshadow(self, link: Link) -> None:
+        """Let the process go that ran shadows."""
+        if self.understudy is link:
+            self.understudy = None
+
+    def crashed(self, slot: int, version: str, requests: int) -> None:
+        """Count a process that ended, or hung, while it ran a version that is on trial."""
+        route = self.course.route
+        generation = route.generation if route else 0
+        office = self._trials.block(len(self._trials.blocks) - 1)
+        shadow = bool(route and version in route.shadow)
+        trials.Trial(office, version, generation).crashed(requests if shadow else 0)
+        if shadow:
+            return
+        share = route.shares.get(version, 0.0) if route else 0.0
+        tally = self._sheet.block(slot).tally(version, generation if share else 0, share)
+        for _ in range(requests):  # nobody answered them
+            tally.count(0.0, OUTCOMES.index("error"))
+
     # --- what workers hand in -----------------------------------------------------------------
 
     def take(self, slot: int, given: Mapping[str, Any]) -> None:
@@ -180,6 +219,7 @@ class Office:
         self.metrics.refused += given["refused"]
         if slot in self.staff:
             self.staff[slot].log_dropped = given["dropped"]
+            self.staff[slot].recorded = given["recorded"]
 
     async def gather(self) -> None:
         """Have every worker hand in what it has: who was answered finds it here."""
@@ -209,6 +249,10 @@ class Office:
                     event = _LINE.decode(line)
                 except msgspec.DecodeError:  # cut off by a crash
                     continue
+                if isinstance(event, Report):
+                    if seen.report(event.id) == "unknown":
+                        self._complaints.add(event.id)
+                    continue
                 if isinstance(event, Feedback):
                     if seen.label(event.id, event.label) == "unknown":
                         self._early[event.id] = event.label
@@ -219,6 +263,9 @@ class Office:
                     seen.answered(name, event.version, event.generation, row)
                     if self._early and name in self._early:
                         seen.label(name, self._early.pop(name))
+                    if self._complaints and name in self._complaints:
+                        self._complaints.discard(name)
+                        seen.report(name)
         self._kept, seen.labels = 0, told
         return seen
 
@@ -234,13 +281,18 @@ class Office:
             # Who took the labels handed in first, and mostly gave the answers: ask the others
             # only where a label finds nothing.
             seen = self._observed()
-            if not all(seen.knows(name) for name, _ in value):
+            pairs, reports = value
+            if not all(seen.knows(name) for name in (*(name for name, _ in pairs), *reports)):
                 await self.gather()
-            return _write(self._label(value))
+            return _write({**self._label(pairs), **self._report(reports)})
         await self.gather()
         match what:
             case "served":
-                return _write(encode(self.metrics.served(value)))
+                return _write(encode(self._served(value)))
+            case "compared":
+                version, since = value
+                shown = trials.read(self._trials, since)
+                return _write(encode(shown.get(version, Compared(version))))
             case "labelled":
                 found = self._observed().labelled(*value)
                 # Thousands of rows: the JSON writer takes them as they are, in a hundredth of
@@ -249,16 +301,34 @@ class Office:
             case "scores":
                 return _write(self._observed().scores(*value))
             case "metrics":
-                return self.metrics.prometheus(self.model, self._gauges()).encode()
+                said = self.metrics.prometheus(self.model, self._gauges())
+                return (said + trials.prometheus(self.model, self._trials)).encode()
             case "stats":
                 return _write({"model_stats": self._stats(value)})
         raise NoOffice
+
+    def _served(self, since: int) -> dict[str, Served]:
+        crashes = trials.crashes(self._trials, since)
+        reports = self._observed().reports(since)
+        return {
+            version: replace(
+                served, crashes=crashes.get(version, 0), reports=reports.get(version, 0)
+            )
+            for version, served in self.metrics.served(since).items()
+        }
 
     def _label(self, pairs: list[tuple[str, Truth]]) -> dict[str, int]:
         seen = self._observed()
         outcomes = Counter(joined=0, repeated=0, changed=0, unknown=0)
         outcomes.update(seen.label(name, label) for name, label in pairs)
         return dict(outcomes)
+
+    def _report(self, names: list[str]) -> dict[str, int]:
+        seen = self._observed()
+        outcomes = Counter(seen.report(name) for name in names)
+        if len(self._complaints) < _COMPLAINTS:
+            self._complaints.update(name for name in names if not seen.knows(name))
+        return {"reported": outcomes["joined"]} if names else {}
 
     async def _reload(self, what: str, version: str) -> dict[str, str]:
         if what == "load":
@@ -285,6 +355,7 @@ class Office:
             "generation": route.generation if route else 0,
             "champion": route.champion if route else "",
             "shares": dict(route.shares) if route else {},
+            "shadow": dict(route.shadow) if route else {},
             "loaded": sorted(loaded) if route else [],
             "cold": {name: why for one in staff for name, why in one.cold.items()} if route else {},
             "refused": {"generation": refusal.generation, "reason": refusal.reason}
@@ -292,11 +363,15 @@ class Office:
             else None,
             "age_s": self.course.age_s(),
             "pid": os.getpid(),
+            "shadow_pid": self.understudy_pid if self.understudy else None,
             "workers": [{"slot": one.slot, "pid": one.pid} for one in staff],
             "missing_columns": self.metrics.missing,
             "rescued": self.metrics.rescued,
             "labels": self._observations.labels,
+            "reports": self._observations.reports(),
             "log_dropped": sum(one.log_dropped for one in staff),
+            "recorded": sum(one.recorded[0] for one in staff),
+            "record_dropped": sum(one.recorded[1] for one in staff),
         }
 
     def _gauges(self) -> dict[str, float]:
@@ -305,6 +380,8 @@ class Office:
             "route_generation": route.generation if route else 0,
             "route_refused": float(self.course.refusal is not None),
             "log_dropped": sum(one.log_dropped for one in self.staff.values()),
+            "recorded": sum(one.recorded[0] for one in self.staff.values()),
+            "record_dropped": sum(one.recorded[1] for one in self.staff.values()),
             "workers": len(self.staff),
         }
 

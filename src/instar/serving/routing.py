@@ -6,6 +6,7 @@ from instar.core.errors import InputError
 from instar.core.tools import Route
 
 BUCKETS = 10_000
+_SHADOWS = 2
 
 
 class BadRoute(InputError):
@@ -68,7 +69,14 @@ def check(route: Route) -> None:
         raise BadRoute("shares that sum to 1", str(dict(route.shares)))
     if len([v for v, share in route.shares.items() if share and v != route.champion]) > 2:
         raise BadRoute("at most two versions beside the champion", str(len(route.shares)))
-    for version in (route.champion, *route.shares, *route.warm):
+    if len(route.shadow) > _SHADOWS:
+        raise BadRoute(f"at most {_SHADOWS} shadows", str(len(route.shadow)))
+    for version, part in route.shadow.items():
+        if not 0 < part <= 1:
+            raise BadRoute(f"a part of the requests for {version}, above 0 and up to 1", str(part))
+        if version == route.champion or route.shares.get(version):
+            raise BadRoute("a shadow without traffic of its own", version)
+    for version in (route.champion, *route.shares, *route.warm, *route.shadow):
         if version not in route.manifests:
             raise BadRoute(f"a manifest for {version}", "none")
 

@@ -75,8 +75,8 @@ def gap(journal: Journal, model: str, route: Route | None) -> Gap | None:
         problem = f"traffic is with {route.champion}, but the ledger's champion is {champion}"
         lags = (entry.epoch or 0) > route.epoch
         return Gap(problem, "" if lags else "instar rollback --reason WHY")
-    others = sorted(name for name, share in route.shares.items() if share and name != champion)
-    if others:
+    sharing = {name for name, share in route.shares.items() if share and name != champion}
+    if others := sorted({*sharing, *route.shadow}):
         return Gap(f"{', '.join(others)} has a part of the traffic, and no release is under way")
     return None
 
@@ -108,7 +108,7 @@ def _cooled(journal: Journal, model: str, route: Route, boot: tuple[str, float])
     warm = tuple(name for name in route.warm if name in held)
     if warm == route.warm:
         return route
-    needed = {route.champion, *route.shares, *warm}
+    needed = {route.champion, *route.shares, *warm, *route.shadow}
     return replace(
         route,
         generation=route.generation + 1,

@@ -33,7 +33,8 @@ KEPT = 64  # routes told apart; older ones are added up under generation 0
 _MAGIC = int.from_bytes(b"INSTAR02", "little")
 _PAGE = 512
 _BLOCK_HEAD = 8
-_TURN, _GENERATION, _PID = range(3)
+_TURN, _GENERATION, _PID, _TICK, _LOADING = range(5)
+_RUNNING = (5, 6)  # the loop's run and a thread's: the slot, and how many requests
 _SLOTS = 128
 _SLOT = 128
 _USED, _ROUTE, _SHARE, _OK, _, _, _ROWS, _RUNS, _NS = range(9)
@@ -41,6 +42,8 @@ _VERSION, _VERSION_WORDS = 9, 8
 _LATENCY = _VERSION + _VERSION_WORDS
 _SCORES = _LATENCY + STEPS
 _BLOCK = _BLOCK_HEAD + _SLOTS * _SLOT
+# Where a slot's counts, its latencies and its last words begin: for others that lay it out.
+COUNTS, TIMES, REST = _OK, _LATENCY, _SCORES
 _ceil, _log2 = math.ceil, math.log2
 _LOOKS = 1000  # at a block that is being put together
 
@@ -88,6 +91,11 @@ class Tally:
     def __init__(self, words: memoryview, at: int) -> None:
         self._words, self._at = words, at
 
+    @property
+    def at(self) -> int:
+        """Say where its slot begins in the block."""
+        return self._at
+
     def count(self, milliseconds: float, outcome: int = 0, rows: int = 0) -> None:
         """Count one answer; `outcome` is a place in `OUTCOMES`."""
         words, at = self._words, self._at
@@ -126,7 +134,7 @@ def bucket(milliseconds: float) -> int:
 
 
 class Sheet:
-    """The memory of one gateway.
+    """The memory of one gateway. With `folds` off, old routes are dropped instead of added up.
 
     Example:
         >>> sheet = Sheet.anonymous(2)
@@ -135,29 +143,29 @@ class Sheet:
         1
     """
 
-    def __init__(self, memory: mmap.mmap) -> None:
-        self._words = memoryview(memory).cast("Q")
+    def __init__(self, memory: mmap.mmap, *, folds: bool = True) -> None:
+        self._words, self._folds = memoryview(memory).cast("Q"), folds
 
     @classmethod
-    def anonymous(cls, workers: int) -> Sheet:
+    def anonymous(cls, workers: int, *, folds: bool = True) -> Sheet:
         """Make memory that is shared with processes forked from here, and with nobody else."""
         memory = mmap.mmap(-1, _size(workers))
-        sheet = cls(memory)
+        sheet = cls(memory, folds=folds)
         sheet._words[0] = _MAGIC
         return sheet
 
     @classmethod
-    def open(cls, root: Path, workers: int) -> Sheet:
+    def open(cls, root: Path, workers: int, name: str = NAME, *, folds: bool = True) -> Sheet:
         """Open the gateway's file, with the counts that it holds, or make it.
 
         Where the disk has no room for it, the memory is anonymous: that costs the counts of the
         time before a restart, never an answer.
         """
         try:
-            memory = SafeDir(root / "serve").shared(NAME, _size(workers))
+            memory = SafeDir(root / "serve").shared(name, _size(workers))
         except InstarError:
-            return cls.anonymous(workers)
-        sheet = cls(memory)
+            return cls.anonymous(workers, folds=folds)
+        sheet = cls(memory, folds=folds)
         if sheet._words[0] != _MAGIC:
             memory[:] = bytes(len(memory))
             sheet._words[0] = _MAGIC
@@ -166,7 +174,7 @@ class Sheet:
     def block(self, worker: int) -> Block:
         """Give the block that one worker writes."""
         begin = _PAGE + worker * _BLOCK
-        return Block(self._words[begin : begin + _BLOCK])
+        return Block(self._words[begin : begin + _BLOCK], folds=self._folds)
 
     @property
     def blocks(self) -> list[Block]:
@@ -189,8 +197,8 @@ class Sheet:
 class Block:
     """The part of the memory that one worker writes."""
 
-    def __init__(self, words: memoryview) -> None:
-        self._words = words
+    def __init__(self, words: memoryview, *, folds: bool = True) -> None:
+        self._words, self._folds = words, folds
 
     @property
     def generation(self) -> int:
@@ -205,11 +213,62 @@ class Block:
         """Make good what a worker left that was killed while it put slots together."""
         self._words[_TURN] += self._words[_TURN] & 1
 
+    # --- signs of life ------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Show that the loop turns and no run of a model is stuck."""
+        self._words[_TICK] += 1
+
+    @property
+    def ticks(self) -> int:
+        return int(self._words[_TICK])
+
+    @property
+    def loading(self) -> bool:
+        """Tell whether it says that it is loading, which may take longer."""
+        return bool(self._words[_LOADING])
+
+    @loading.setter
+    def loading(self, value: bool) -> None:
+        self._words[_LOADING] = value
+
+    def enter(self, at: int, requests: int, lane: int = 0) -> None:
+        """Note whose slot's version runs: should the process end in it, it is to blame.
+
+        `lane` is 0 on the loop, 1 in a thread.
+        """
+        self._words[_RUNNING[lane]] = at << 32 | requests
+
+    def leave(self, lane: int = 0) -> None:
+        """Note that the run is over."""
+        self._words[_RUNNING[lane]] = 0
+
+    def bury(self) -> list[tuple[str, int]]:
+        """Tell in which versions a process has ended, and how many requests were lost with it."""
+        found = []
+        for word in _RUNNING:
+            at, requests = self._words[word] >> 32, self._words[word] & 0xFFFFFFFF
+            self._words[word] = 0
+            if at:
+                found.append((_name(self._words, at), int(requests)))
+        self._words[_LOADING] = True  # so is whoever takes the post over
+        return found
+
+    # --- slots --------------------------------------------------------------------------------
+
     def tally(self, version: str, generation: int, share: float) -> Tally:
         """Find or make the slot of a version under a route."""
+        return Tally(self._words, self.place(version, generation, share))
+
+    def words(self, at: int) -> memoryview:
+        """Give the words of one slot."""
+        return self._words[at : at + _SLOT]
+
+    def place(self, version: str, generation: int, share: float) -> int:
+        """Find or make the slot of a version under a route; return where it begins."""
         for at, name, route in self._used():
             if (name, route) == (version, generation):
-                return Tally(self._words, at)
+                return at
         self._make_room(version)
         at = next(at for at in _places() if not self._words[at + _USED])
         words = self._words
@@ -219,10 +278,15 @@ class Block:
         text = version.encode()[: 8 * _VERSION_WORDS].ljust(8 * _VERSION_WORDS, b"\0")
         words[at + _VERSION : at + _LATENCY] = memoryview(text).cast("Q")
         words[at + _USED] = 1  # last: from here on it counts
-        return Tally(words, at)
+        return at
 
     def read(self) -> Iterator[tuple[str, int, Counts]]:
         """Give what was counted, as it stood at one moment."""
+        for name, generation, words in self.copies():
+            yield name, generation, _counts(words, 0)
+
+    def copies(self) -> Iterator[tuple[str, int, memoryview]]:
+        """Give the words of each slot, as they stood at one moment, by version and route."""
         for _ in range(_LOOKS):
             before = self._words[_TURN]
             copy = memoryview(bytes(self._words)).cast("Q")
@@ -230,7 +294,7 @@ class Block:
                 break
         for at in _places():
             if copy[at + _USED]:
-                yield _name(copy, at), copy[at + _ROUTE], _counts(copy, at)
+                yield _name(copy, at), copy[at + _ROUTE], copy[at : at + _SLOT]
 
     def _used(self) -> list[tuple[int, str, int]]:
         words = self._words
@@ -255,6 +319,10 @@ class Block:
 
     def _fold(self, version: str, places: list[int], used: list[tuple[int, str, int]]) -> None:
         words = self._words
+        if not self._folds:
+            for at in places:
+                words[at + _USED] = 0
+            return
         home = next((at for at, name, g in used if name == version and g == 0), None)
         words[_TURN] += 1
         if home is None:

@@ -15,7 +15,7 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,17 @@ from instar.serving.desk import Desk
 from instar.serving.endpoints import Endpoints
 from instar.serving.link import Link
 from instar.serving.log import Log
+from instar.serving.mirror import Mirror
 from instar.serving.mistakes import refusal
 from instar.serving.models import Models, Shelf, reason
 from instar.serving.office import read_route
+from instar.serving.recorder import Keeping, Recorder
 from instar.serving.slots import Sheet
 
 DRAIN_S = 10.0  # for requests that run when the gateway is told to end
 _WRITE_S = 0.1  # between two writes of the log
+_RECORD_S = 0.5  # between two looks at what is kept of answers
+_TICK_S = 0.1  # between two signs of life
 _BACKLOG = 1024
 # Young objects between two collections: a request leaves no cycles behind, and a collection every
 # 700 objects, as Python has it, is a twentieth of its price.
@@ -45,7 +49,11 @@ _YOUNG = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a worker is given: where it listens, to whom it talks, what it serves."""
+    """What a worker is given: where it listens, to whom it talks, what it serves.
+
+    `mirror` is the line to the process that runs shadows, as `mirror.line` makes it. `hang_s` is
+    how long a run may show no sign of life, in seconds.
+    """
 
     slot: int
     root: Path
@@ -54,7 +62,11 @@ class Post:
     listener: socket.socket
     line: socket.socket
     sheet: Sheet
+    trials: Sheet
+    mirror: tuple[socket.socket, socket.socket]
     cache: int = 0
+    keep: Keeping = field(default_factory=Keeping)
+    hang_s: float = 5.0
 
 
 def run(post: Post) -> int:
@@ -81,8 +93,15 @@ class Worker:
         block = post.sheet.block(post.slot)
         block.recover()
         self._models = Models(post.root, post.model, store)
-        self._desk = Desk(post.model, block, post.cache)
+        block.loading = True  # until it has something to serve
+        self._block = block
+        self._desk = desk = Desk(post.model, block, post.cache)
+        trials = post.trials.block(post.slot)
+        desk.mirror = Mirror(post.mirror[0], trials, lambda: desk.inside)
         self._log = Log(post.root)
+        if post.keep.share:
+            desk.recorder = Recorder(post.root, post.slot, post.keep)
+            desk.onlookers = (desk.recorder.see,)
         self._ready: Shelf | None = None
         self._server: asyncio.Server | None = None
         self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode_lines
@@ -98,6 +117,8 @@ class Worker:
         tasks = [
             loop.create_task(self._connections.sweep()),
             loop.create_task(self._write()),
+            loop.create_task(self._tick()),
+            loop.create_task(self._record()),
         ]
         await self._ended.wait()
         await self._drain()
@@ -106,6 +127,9 @@ class Worker:
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(BackendError):
             self._log.flush()
+        if self._desk.recorder:
+            with contextlib.suppress(BackendError, OSError):
+                self._desk.recorder.flush(end=True)
 
     async def _hear(self, what: str, value: Any) -> Any:
         match what:
@@ -129,8 +153,16 @@ class Worker:
                 return self._hand_in()
         return None
 
+    async def _tick(self) -> None:
+        """Show that the loop turns, as long as no version hangs in a thread of its own."""
+        while True:
+            if not self._desk.stuck:
+                self._block.tick()
+            await asyncio.sleep(_TICK_S)
+
     async def _prepare(self, value: Any) -> dict[str, Any]:
         """Load what a route needs, beside the loop; requests are answered meanwhile."""
+        self._block.loading = True
         try:
             route = read_route(value["route"])
             shelf = await asyncio.to_thread(self._models.prepared, route, value["unloaded"])
@@ -139,6 +171,8 @@ class Worker:
             if not isinstance(error, InstarError):
                 logging.getLogger("instar.serving").warning("loading failed", exc_info=error)
             return {"reason": reason(error)}
+        finally:
+            self._block.loading = False
         self._ready = shelf
         return {"reason": "", "loaded": sorted(shelf.versions), "cold": dict(shelf.cold)}
 
@@ -161,6 +195,7 @@ class Worker:
             "refused": refused,
             "cached": cached,
             "dropped": self._log.dropped,
+            "recorded": (desk.recorder.kept, desk.recorder.dropped) if desk.recorder else (0, 0),
         }
 
     def _tell(self) -> None:
@@ -173,17 +208,24 @@ class Worker:
             with contextlib.suppress(BackendError):  # a full disk costs the log, not the service
                 await asyncio.to_thread(self._log.flush)
 
+    async def _record(self) -> None:
+        """Write what is kept of answers, beside the loop: a disk that hangs holds nobody up."""
+        while recorder := self._desk.recorder:
+            await asyncio.sleep(_RECORD_S)
+            with contextlib.suppress(BackendError, OSError):
+                await asyncio.to_thread(recorder.flush)
+
     async def _drain(self) -> None:
         if self._server:
             self._server.close()
         await self._connections.drain(DRAIN_S)
 
 
-def exit_with(post: Post) -> None:
+def exit_with(post: Post, work: Callable[[Post], int] = run) -> None:
     """Be a worker in a process of its own, and end it: nothing of its parent's is cleaned up."""
     status = 1
     try:
-        status = run(post)
+        status = work(post)
     except BaseException:
         logging.getLogger("instar.serving").exception("a worker failed")
     finally:

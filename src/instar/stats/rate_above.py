@@ -11,14 +11,15 @@ import numpy as np
 _ODDS = np.array([1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0])
 
 
-def rate_above(events: int, n: int, limit: float) -> float:
+def rate_above(events: float, n: int, limit: float) -> float:
     """Measure the evidence that a rate lies above a limit.
 
     While the true rate is at most `limit`, the evidence exceeds `log(1 / alpha)` at any time, in
     the whole endless sequence, with a probability of at most `alpha`.
 
     Args:
-        events: How often it happened, in 0..n.
+        events: How often it happened, in 0..n. Where each time is a part in [0, 1], their sum:
+            a bet on a part is at most the same part of the two bets, so the bound holds.
         n: How often it could have happened.
         limit: The rate that is allowed, a fraction in [0, 1].
     Returns:

@@ -93,6 +93,14 @@ class Form:
         """Reduce what is kept to one number a row, (n,), whose drift is watched."""
         return kept[:, -1]
 
+    def parted(self, one: Floats, task: Task, other: Floats, others: Task, within: float) -> Bools:
+        """Tell which rows two versions answer otherwise, (n,), by what is kept of the answers.
+
+        Each decides by its own task, whose classes are the same. `within` is how far two numbers
+        may be apart where answers are no decisions.
+        """
+        return np.asarray(self.decide(one, task) != self.decide(other, others))
+
     def tensors(self, task: Task) -> list[dict[str, Any]]:
         """List the tensors that an answer may hold, in the words of the Open Inference Protocol."""
         return [

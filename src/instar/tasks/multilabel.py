@@ -50,6 +50,9 @@ class Multilabel(Form):
         marked = [name if value == 1 else f"{name}?" for name, value in pairs if value != 0]
         return ", ".join(marked) or "none"
 
+    def parted(self, one: Floats, task: Task, other: Floats, others: Task, within: float) -> Bools:
+        return np.asarray((self.decide(one, task) != self.decide(other, others)).any(axis=1))
+
     def typed(self, labels: Floats) -> Labels:
         return labels
 

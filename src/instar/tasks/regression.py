@@ -36,6 +36,9 @@ class Regression(Form):
     def typed(self, labels: Floats) -> Labels:
         return labels
 
+    def parted(self, one: Floats, task: Task, other: Floats, others: Task, within: float) -> Bools:
+        return np.asarray(np.abs(one[:, 0] - other[:, 0]) > within)
+
     def told(self, answer: Any, task: Task) -> str:
         return f"{float(answer):.4g}"
 

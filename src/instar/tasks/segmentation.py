@@ -48,6 +48,9 @@ class Segmentation(Form):
     def kept(self, scores: Floats) -> Floats:
         return np.asarray(scores.mean(axis=(2, 3)))
 
+    def parted(self, one: Floats, task: Task, other: Floats, others: Task, within: float) -> Bools:
+        return np.asarray((np.abs(one - other) > within).any(axis=1))
+
     def tensors(self, task: Task) -> list[dict[str, Any]]:
         names = {"classes": ",".join(task.classes)}
         shape = [-1, len(task.classes), -1, -1]

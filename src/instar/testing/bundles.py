@@ -46,6 +46,7 @@ def tiny_bundle(
     weights: Sequence[float] = (1.0, -1.0),
     nan_above: float | None = None,
     fails_above: float | None = None,
+    hangs_above: float | None = None,
 ) -> str:
     """Seal `sigmoid(weights[0] * x + weights[1] * y + bias + shift)`, and return its manifest.
 
@@ -58,17 +59,22 @@ def tiny_bundle(
         weights: Of `x` and `y`; different ones make different versions.
         nan_above: Rows with a larger `x` are answered with NaN.
         fails_above: A call with a larger `x` in any row fails inside the graph.
+        hangs_above: A call with a larger `x` in any row never comes back.
     Returns:
         The digest that `ServedBundle.open` takes.
     """
-    graph = _graph(bias, weights, nan_above, fails_above)
+    graph = _graph(bias, weights, nan_above, fails_above, hangs_above)
     contents = files.Contents(TASK, PREPROCESSING, SCHEMA, "model.onnx", "fp32", TASK.classes)
     card = f"# {version}\n".encode()
     return files.write(artifacts, version, contents, {"model.onnx": graph, "card.md": card})[0]
 
 
 def _graph(
-    bias: float, weights: Sequence[float], nan_above: float | None, fails_above: float | None
+    bias: float,
+    weights: Sequence[float],
+    nan_above: float | None,
+    fails_above: float | None,
+    hangs_above: float | None,
 ) -> bytes:
     constants: dict[str, Any] = {
         "zero": np.float32(0),
@@ -97,6 +103,7 @@ def _graph(
         node("Sigmoid", ["logit"], ["sound"]),
     ]
     nodes += _trap("nan", nan_above, constants) + _trap("fail", fails_above, constants)
+    nodes += _trap("hang", hangs_above, constants)
     last = "sound"
     if nan_above is not None:
         constants["nan"] = np.float32(np.nan)
@@ -110,6 +117,16 @@ def _graph(
             node("Add", [last, "nothing"], ["unfailed"]),
         ]
         last = "unfailed"
+    if hangs_above is not None:
+        constants |= {"once": np.array(1, np.int64), "ever": np.array(1 << 60, np.int64)}
+        nodes += [
+            node("Cast", ["hang_hit"], ["hang_number"], to=TensorProto.FLOAT),
+            node("ReduceMax", ["hang_number"], ["hang_any"], keepdims=0),
+            node("Cast", ["hang_any"], ["hang_now"], to=TensorProto.BOOL),
+            node("Where", ["hang_now", "ever", "once"], ["turns"]),
+            node("Loop", ["turns", "", last], ["unhung"], body=_idle()),
+        ]
+        last = "unhung"
     nodes += [
         node("Sub", ["one", last], ["rest"]),
         node("Concat", ["rest", last], ["scores"], axis=1),
@@ -125,6 +142,21 @@ def _trap(name: str, above: float | None, constants: dict[str, Any]) -> list[onn
         helper.make_node("Gather", ["filled", "first"], [f"{name}_x"], axis=1),
         helper.make_node("Greater", [f"{name}_x", f"{name}_above"], [f"{name}_hit"]),
     ]
+
+
+def _idle() -> onnx.GraphProto:
+    """Make one turn of a loop that does nothing."""
+    info, node = helper.make_tensor_value_info, helper.make_node
+    return helper.make_graph(
+        [node("Identity", ["go"], ["go_on"]), node("Identity", ["before"], ["after"])],
+        "idle",
+        [
+            info("turn", TensorProto.INT64, []),
+            info("go", TensorProto.BOOL, []),
+            info("before", TensorProto.FLOAT, None),
+        ],
+        [info("go_on", TensorProto.BOOL, []), info("after", TensorProto.FLOAT, None)],
+    )
 
 
 def _model(nodes: list[onnx.NodeProto], constants: dict[str, Any]) -> bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from instar.core.errors import BackendError
-from instar.core.tools import Labelled, Route, Served, Stretch
+from instar.core.tools import Compared, Labelled, Route, Served, Stretch
 
 _FAST_MS, _SLOW_MS = 1.0, 1000.0
 
@@ -34,12 +34,19 @@ class Refused(BackendError):
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How a version answers. Shares of requests, and the noise on the true probability."""
+    """How a version answers. Shares of requests, and the noise on the true probability.
+
+    `flips` is the share of answers that it gives otherwise in the shadow; `crashes` are processes
+    that it ends, `reports` complaints about its answers.
+    """
 
     errors: float = 0.0
     invalid: float = 0.0
     slow: float = 0.0
     noise: float = 0.1
+    flips: float = 0.0
+    crashes: int = 0
+    reports: int = 0
 
 
 @dataclass(slots=True)
@@ -75,6 +82,7 @@ class FakeTraffic:
         self._behave = dict(behave)
         self._random = np.random.default_rng(seed)
         self._kept: dict[str, _Kept] = {}
+        self._shown: dict[str, Compared] = {}
         self._labels = 0
 
     def route(self) -> Route:
@@ -101,7 +109,36 @@ class FakeTraffic:
         chosen = self._random.choice(len(names), n, p=list(route.shares.values()))
         for place, name in enumerate(names):
             self._serve(name, int((chosen == place).sum()), route, labels=labels)
+        for name, part in route.shadow.items():
+            self._show(name, int(self._random.binomial(n, part)), route)
         self.age += seconds
+
+    def _show(self, name: str, n: int, route: Route) -> None:
+        behave, kept = self._behave[name], self._shown.setdefault(name, Compared(name))
+        luck = self._random.random(n)
+        errors = int((luck < behave.errors).sum())
+        invalid = int((luck < behave.errors + behave.invalid).sum()) - errors
+        flips = int((self._random.random(n - errors - invalid) < behave.flips).sum())
+        slow = int((self._random.random(n) < behave.slow).sum())
+        there = dict(kept.histogram)
+        there[_FAST_MS] = there.get(_FAST_MS, 0) + n - slow
+        there[_SLOW_MS] = there.get(_SLOW_MS, 0) + slow
+        self._shown[name] = replace(
+            kept,
+            sampled=kept.sampled + n,
+            requests=kept.requests + n,
+            errors=kept.errors + errors,
+            invalid=kept.invalid + invalid,
+            rows=kept.rows + n - errors - invalid,
+            flips=kept.flips + flips,
+            parted=kept.parted + flips,
+            histogram=tuple(there.items()),
+            crashes=behave.crashes,
+        )
+
+    def compared(self, version: str, since_generation: int = 0) -> Compared:
+        self._answer()
+        return self._shown.get(version, Compared(version))
 
     def _serve(self, name: str, n: int, route: Route, *, labels: bool) -> None:
         behave, kept = self._behave[name], self._kept.setdefault(name, _Kept())
@@ -143,6 +180,8 @@ class FakeTraffic:
                     for at, n in kept.requests.items()
                     if at >= since_generation
                 ),
+                crashes=self._behave[name].crashes,
+                reports=self._behave[name].reports,
             )
             for name, kept in self._kept.items()
         }

@@ -327,6 +327,13 @@ def reproduce(work: Work, *, update: str) -> dict[str, Any]:
     return retrace.reproduce(work.journal, update, work.tools, by=work.actor)
 
 
+def export_log(work: Work, *, output: str, unlabelled: bool, answers: bool) -> dict[str, Any]:
+    """Write the predictions that the gateway kept; see `instar.worker.export`."""
+    from instar.worker.export import export  # alone asks for pyarrow
+
+    return export(work, output=output, unlabelled=unlabelled, answers=answers)
+
+
 def changes(work: Work, *, before: str, after: str) -> dict[str, Any]:
     """Measure how far the weights of two versions are apart, tensor by tensor."""
     return {"changes": encode(retrace.changes(work.tools.artifacts, before, after))}
@@ -431,6 +438,7 @@ TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "adopt": adopt,
     "check": check,
     "label": label,
+    "export": export_log,
     "plan": look_ahead,
     "update": update,
     "resume": resume,

@@ -126,3 +126,22 @@ def test_failures_compares_only_what_served_at_the_same_time(stage: Make) -> Non
 
 def test_policy_alpha_is_what_the_comparisons_spend() -> None:
     assert ReleasePolicy().alpha * ALPHA["quality"] == pytest.approx(0.02)
+
+
+def test_candidate_that_ends_a_process_goes_home_at_the_first(stage: Make) -> None:
+    scene = stage(new=Behaviour(crashes=1))
+    scene.tick()
+    scene.traffic.serve(20)
+    now = scene.tick()
+    assert now.phase.value == "rolled_back"
+    assert now.reason.startswith("crashes: 1 processes")
+
+
+def test_complaints_are_reported_and_stop_nothing(stage: Make) -> None:
+    scene = stage(new=Behaviour(reports=7), old=Behaviour(reports=2))
+    scene.tick()
+    scene.traffic.serve(1_000)
+    found = find(scene.tick(), "reports")
+    assert (found.verdict, found.enforced) == (Verdict.PASS, False)
+    assert found.message.startswith("7 complaints")
+    assert "2 about" in found.message

@@ -16,7 +16,7 @@ from instar.core.codec import encode
 from instar.core.digest import digest_json
 from instar.core.errors import BackendError, IntegrityError, NoTraffic
 from instar.core.finding import Finding, Verdict
-from instar.core.policy import ReleasePolicy, StepRule
+from instar.core.policy import ReleasePolicy, ShadowRule, StepRule
 from instar.core.records import (
     Approval,
     Bundle,
@@ -33,6 +33,7 @@ from instar.stages.release.gates import GATES, look
 from instar.stages.release.losses import LOSSES
 from instar.stages.release.phases import ENDED, Action, decide, judge
 from instar.stages.release.strategies import STRATEGIES
+from instar.stages.release.strategies.shadow import as_step, shadow_of
 from instar.stages.release.traffic import rollback
 
 __all__ = ["GATES", "LOSSES", "STRATEGIES", "release", "rollback"]
@@ -58,6 +59,11 @@ class Scene:
     policy: ReleasePolicy
     steps: tuple[StepRule, ...]
     last: Release
+
+    @property
+    def shadow(self) -> ShadowRule | None:
+        """The rule of the shadow before the first step; None where there is none."""
+        return shadow_of(self.policy)
 
     @property
     def overdue(self) -> bool:
@@ -143,9 +149,11 @@ def _look(scene: Scene) -> Scene:
 def _judged(scene: Scene) -> Release:
     last, name = scene.last, scene.candidate.version
     route = scene.traffic.route()
-    if last.shares.get(name) and not route.shares.get(name):
+    shadowed = last.step == 0 and scene.shadow is not None
+    there = route.shadow if shadowed else route.shares
+    if (shadowed or last.shares.get(name)) and not there.get(name):
         return replace(last, verdict=Verdict.FAIL, findings=(_BY_HAND,))
-    step = scene.steps[last.step - 1]
+    step = as_step(scene.shadow) if shadowed and scene.shadow else scene.steps[last.step - 1]
     evidence = gather(
         scene.traffic, route, scene.champion, scene.candidate, last, step, scene.policy
     )
@@ -162,7 +170,13 @@ def _judged(scene: Scene) -> Release:
 def _tick(scene: Scene) -> Release:
     last = scene.last
     ended = last.step >= len(scene.steps)
-    phase, action = decide(last.phase, last.verdict, last_step=ended, overdue=scene.overdue)
+    phase, action = decide(
+        last.phase,
+        last.verdict,
+        last_step=ended,
+        overdue=scene.overdue,
+        shadow=scene.shadow is not None,
+    )
     try:
         changes = {"phase": phase, **_ACTS[action](scene)}
     except BackendError as error:
@@ -188,6 +202,14 @@ def _begin(scene: Scene) -> dict[str, Any]:
         return {"rehearsed_s": rehearsed, "generation": scene.traffic.route().generation}
     changes = _advance(scene)
     return {**changes, "rehearsed_s": rehearsed}
+
+
+def _shadow(scene: Scene) -> dict[str, Any]:
+    rehearsed = moves.begin(scene.traffic, scene.champion, scene.candidate)
+    rule = scene.shadow or ShadowRule()
+    route = moves.shadow(scene.traffic, scene.candidate, rule.share, rule.tolerance)
+    since = scene.clock.now()
+    return {"rehearsed_s": rehearsed, "since": since, "generation": route.generation}
 
 
 def _advance(scene: Scene) -> dict[str, Any]:
@@ -223,6 +245,7 @@ _ACTS: Mapping[Action, Callable[[Scene], dict[str, Any]]] = {
     Action.ADVANCE: _advance,
     Action.FINISH: _finish,
     Action.ROLL_BACK: _roll_back,
+    Action.SHADOW: _shadow,
 }
 
 _GATEWAY = "gateway"
@@ -246,6 +269,8 @@ def _reason(now: Release, action: Action, scene: Scene) -> str:
         return "every step is over"
     if now.phase is Phase.PROMOTED:
         return f"all traffic is with {scene.candidate.version}; {scene.champion.name} stays warm"
+    if action is Action.SHADOW and scene.shadow:
+        return f"in the shadow: compared on {scene.shadow.share:.4g} of the requests"
     if action in (Action.BEGIN, Action.ADVANCE):
         part = now.shares.get(scene.candidate.version, 0.0)
         return f"step {now.step} of {len(scene.steps)}: {part:.4g} of the traffic"

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from instar.core.policy import ReleasePolicy, StepRule
 from instar.core.records import Bundle, ModelVersion, Release
-from instar.core.tools import Labelled, Route, Served, Traffic
+from instar.core.tools import Compared, Labelled, Route, Served, Traffic
 from instar.stages.release.losses import loss_of
+from instar.stages.release.strategies.shadow import shadow_of
 from instar.stats.two_rates import Pair
 from instar.tasks import Form, form_of
 
@@ -36,6 +37,8 @@ class Evidence:
 
     `champion` and `candidate` are counted since the release began, `requests` and `labels` are
     the candidate's in the present step. `pairs` hold both versions' failures, a pair a share.
+    `shadow` is what was compared before the first step, where the policy asks for that; as long as
+    it lasts, `candidate` is what the candidate did there.
     """
 
     step: StepRule
@@ -49,6 +52,7 @@ class Evidence:
     answers: Answers
     champion_scores: Array
     candidate_scores: Array
+    shadow: Compared | None = None
 
 
 def gather(
@@ -70,11 +74,14 @@ def gather(
         loss(_matrix(part), np.asarray(part.labels, float), span) if len(part.labels) else _EMPTY
         for part in labelled
     ]
-    here = [s.requests for s in ours.stretches if s.generation >= route.generation]
+    here = sum(s.requests for s in ours.stretches if s.generation >= route.generation)
+    shadow = traffic.compared(ours.version, last.generation) if shadow_of(policy) else None
+    if shadow and last.step == 0:
+        ours, here = _in_shadow(shadow), shadow.requests
     return Evidence(
         step=step,
         age_s=traffic.age_s(),
-        requests=sum(here),
+        requests=here,
         labels=sum(generation >= route.generation for generation in labelled[0].generations),
         champion=theirs,
         candidate=ours,
@@ -83,10 +90,23 @@ def gather(
         answers=_merge(labelled, losses, _shares(theirs, ours)),
         champion_scores=_one(form, traffic.scores(theirs.version, last.generation)),
         candidate_scores=_one(form, traffic.scores(ours.version, last.generation)),
+        shadow=shadow,
     )
 
 
 _EMPTY: Array = np.zeros(0)
+
+
+def _in_shadow(shadow: Compared) -> Served:
+    return Served(
+        shadow.version,
+        shadow.requests,
+        shadow.errors,
+        shadow.invalid,
+        shadow.latency_ms,
+        shadow.histogram,
+        crashes=shadow.crashes,
+    )
 
 
 def _nothing(version: str) -> Served:

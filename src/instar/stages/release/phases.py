@@ -1,9 +1,9 @@
 """The state machine of a release: a table, and one pure function over it.
 
-pending ──> step ──> promoting ──> promoted
-            │  ▲
-            ▼  │
-           paused ──> aborting ──> rolled back      (from step and pending too)
+pending ──> shadow ──> step ──> promoting ──> promoted      (pending ──> step without a shadow)
+              │       │  ▲
+              ▼       ▼  │
+               paused ──> aborting ──> rolled back      (from shadow, step and pending too)
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Action(enum.Enum):
     ADVANCE = "advance"
     FINISH = "finish"
     ROLL_BACK = "roll back"
+    SHADOW = "shadow"
 
 
 TABLE: Mapping[tuple[Phase, Verdict], tuple[Phase, Action]] = {
@@ -32,6 +33,10 @@ TABLE: Mapping[tuple[Phase, Verdict], tuple[Phase, Action]] = {
     (Phase.PENDING, Verdict.FAIL): (Phase.ABORTING, Action.ROLL_BACK),
     (Phase.PENDING, Verdict.INCONCLUSIVE): (Phase.PENDING, Action.HOLD),
     (Phase.PENDING, Verdict.ERROR): (Phase.PENDING, Action.HOLD),
+    (Phase.SHADOW, Verdict.PASS): (Phase.STEP, Action.ADVANCE),
+    (Phase.SHADOW, Verdict.FAIL): (Phase.ABORTING, Action.ROLL_BACK),
+    (Phase.SHADOW, Verdict.INCONCLUSIVE): (Phase.SHADOW, Action.HOLD),
+    (Phase.SHADOW, Verdict.ERROR): (Phase.SHADOW, Action.HOLD),
     (Phase.STEP, Verdict.PASS): (Phase.STEP, Action.ADVANCE),
     (Phase.STEP, Verdict.FAIL): (Phase.ABORTING, Action.ROLL_BACK),
     (Phase.STEP, Verdict.INCONCLUSIVE): (Phase.STEP, Action.HOLD),
@@ -56,12 +61,18 @@ TABLE: Mapping[tuple[Phase, Verdict], tuple[Phase, Action]] = {
 
 
 def decide(
-    phase: Phase, verdict: Verdict, *, last_step: bool = False, overdue: bool = False
+    phase: Phase,
+    verdict: Verdict,
+    *,
+    last_step: bool = False,
+    overdue: bool = False,
+    shadow: bool = False,
 ) -> tuple[Phase, Action]:
     """Say what follows from a phase and a verdict.
 
     The last step leads to promoting without moving traffic: the promotion is recorded first. A
     step that has been undecided for too long waits for a person; time never makes it pass.
+    `shadow` tells whether the candidate is compared in the shadow before its first step.
 
     Example:
         >>> decide(Phase.STEP, Verdict.FAIL)
@@ -70,9 +81,11 @@ def decide(
         (<Phase.PAUSED: 'paused'>, <Action.HOLD: 'hold'>)
     """
     then, action = TABLE[phase, verdict]
+    if action is Action.BEGIN and shadow:
+        return Phase.SHADOW, Action.SHADOW
     if then is Phase.STEP and last_step and verdict is Verdict.PASS:
         return Phase.PROMOTING, Action.HOLD if action is Action.ADVANCE else action
-    if then is Phase.STEP and action is Action.HOLD and overdue:
+    if then in (Phase.SHADOW, Phase.STEP) and action is Action.HOLD and overdue:
         return Phase.PAUSED, action
     return then, action
 

@@ -52,6 +52,22 @@ def begin(traffic: Traffic, champion: ModelVersion, candidate: Bundle) -> float:
     return rollback(traffic, champion)
 
 
+def shadow(traffic: Traffic, candidate: Bundle, part: float, tolerance: float) -> Route:
+    """Show the candidate a part of the requests, which it answers for nobody.
+
+    It is warm already: see `begin`.
+    """
+    route = traffic.route()
+    moved = replace(
+        route,
+        generation=route.generation + 1,
+        shadow={candidate.version: part},
+        tolerance=tolerance,
+    )
+    traffic.move(moved)
+    return moved
+
+
 def share(traffic: Traffic, champion: ModelVersion, candidate: Bundle, part: float) -> Route:
     """Give the candidate its share, a fraction; return the route in force."""
     route = traffic.route()
@@ -64,6 +80,7 @@ def share(traffic: Traffic, champion: ModelVersion, candidate: Bundle, part: flo
         champion=champion.name,
         warm=tuple(dict.fromkeys((candidate.version, champion.name, *route.warm))),
         signatures={**route.signatures, **_signatures(champion, candidate)},
+        shadow={},
     )
     traffic.move(moved)
     return moved
@@ -80,6 +97,7 @@ def finish(traffic: Traffic, champion: ModelVersion, candidate: Bundle) -> Route
         champion=candidate.version,
         warm=(champion.name,),
         signatures=_signatures(champion, candidate),
+        shadow={},
     )
     traffic.move(moved)
     return moved

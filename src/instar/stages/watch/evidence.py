@@ -26,7 +26,8 @@ class Evidence:
     `scores` (n, k) and `labels` (n,), of several labels (n, k) with NaN for one that is not
     known, are the labelled answers of the window, oldest first.
     `live` are the last class's probabilities (or the values) of all late answers, `learnt` the
-    same on training rows; `learnt` is empty where the champion came without its logits.
+    same on training rows; `learnt` is empty where the champion came without its logits. `answers`
+    were counted since counting began, and `reports` are complaints about them.
     """
 
     task: Task
@@ -36,6 +37,8 @@ class Evidence:
     live: Array
     learnt: Array
     seed: int
+    answers: int = 0
+    reports: int = 0
 
 
 def gather(champion: ModelVersion, policy: WatchPolicy, tools: Tools) -> Evidence:
@@ -44,6 +47,7 @@ def gather(champion: ModelVersion, policy: WatchPolicy, tools: Tools) -> Evidenc
         raise NoTraffic
     labelled = tools.traffic.labelled(champion.name)
     live = np.asarray(tools.traffic.scores(champion.name), float)
+    served = tools.traffic.served().get(champion.name)
     return Evidence(
         task=champion.task,
         metrics=champion.metrics,
@@ -52,6 +56,8 @@ def gather(champion: ModelVersion, policy: WatchPolicy, tools: Tools) -> Evidenc
         live=np.asarray(form_of(champion.task).single(live)) if live.ndim == 2 else np.zeros(0),
         learnt=_learnt(champion, tools),
         seed=tools.seed,
+        answers=served.requests if served else 0,
+        reports=served.reports if served else 0,
     )
 
 

@@ -4,6 +4,7 @@ from instar.core.family import Family
 from instar.stages.release.strategies.all_at_once import all_at_once
 from instar.stages.release.strategies.blue_green import blue_green
 from instar.stages.release.strategies.canary import Strategy, canary
+from instar.stages.release.strategies.shadow import shadow
 
 STRATEGIES: Family[Strategy] = Family(
     "release_strategy",
@@ -11,5 +12,6 @@ STRATEGIES: Family[Strategy] = Family(
         "canary": canary,
         "blue_green": blue_green,
         "all_at_once": all_at_once,
+        "shadow": shadow,
     },
 )

@@ -9,6 +9,7 @@ from instar.core.finding import Finding
 from instar.core.policy import WatchPolicy
 from instar.stages.watch.evidence import Evidence
 from instar.stages.watch.signals.live_quality import live_quality
+from instar.stages.watch.signals.reports import reports
 from instar.stages.watch.signals.score_drift import score_drift
 
 Signal = Callable[[Evidence, WatchPolicy], tuple[Finding, ...]]
@@ -18,5 +19,6 @@ SIGNALS: Family[Signal] = Family(
     {
         "live_quality": live_quality,
         "score_drift": score_drift,
+        "reports": reports,
     },
 )
