@@ -69,6 +69,7 @@ class Gateway:
         self._sheet = Sheet.open(root, workers)
         self._loop = asyncio.new_event_loop()
         self._office = Office(root, model, self._sheet)
+        self._office.wanted = workers
         self._vacant = list(range(workers))
         self._pids: dict[int, int] = {}
         self._lines: dict[int, socket.socket] = {}
