@@ -26,7 +26,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
-	sh tools/system_packages.sh
+	sh tools/system_packages.sh $(VENV)
 	touch $@ $(VENV)/.demo
 
 format: $(VENV)/.dev

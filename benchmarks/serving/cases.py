@@ -38,8 +38,8 @@ class Case:
     body: bytes
     head: int | None = None  # length of the JSON before binary tensors
 
-    def lua(self) -> str:
-        """Write the request as a script of wrk."""
+    def lua(self, delay_ms: float = 0.0, timeout_ms: int = 0) -> str:
+        """Write the request as a script of wrk; each waits before it asks again."""
         body = "".join(f"\\{byte:03d}" for byte in self.body)
         lines = [
             "wrk.method = 'POST'",
@@ -48,22 +48,25 @@ class Case:
         ]
         if self.head is not None:
             lines.append(f"wrk.headers['inference-header-content-length'] = '{self.head}'")
-        said = "io.write(string.format('answers %d %d %d\\n', s.requests, s.errors.status + "
-        said += "s.errors.connect + s.errors.read + s.errors.write, s.errors.timeout))"
-        return "\n".join([*lines, f"done = function(s) {said} end"])
+        if timeout_ms:
+            lines.append(f"wrk.headers['x-timeout-ms'] = '{timeout_ms}'")
+        if delay_ms:  # shaken, else all ask at once
+            lines.append(f"function delay() return math.random(0, {2 * delay_ms:.0f}) end")
+        said = "local e = s.errors local bad = e.status + e.connect + e.read + e.write "
+        said += "io.write(string.format('answers %d %d %d %d %d\\n', s.requests - e.status, bad, "
+        said += "e.timeout, l:percentile(99), s.duration))"
+        return "\n".join([*lines, f"done = function(s, l) {said} end"])
+
+
+def case(name: str) -> Case:
+    """Find a case by its name."""
+    return next(one for one in cases() if one.name == name)
 
 
 def cases() -> list[Case]:
-    """List what is asked: 30 numbers, an image in binary, a row of named columns."""
+    """List what is asked: 30 numbers, images in binary, a row of named columns."""
     row = np.random.default_rng(0).normal(size=30).round(4).tolist()
     matrix = {"name": "numbers", "shape": [1, 30], "datatype": "FP32", "data": row}
-    image = {
-        "name": "image",
-        "shape": [1, 28, 28],
-        "datatype": "UINT8",
-        "parameters": {"binary_data_size": 784},
-    }
-    head = json.dumps({"id": "request-1", "inputs": [image]}).encode()
     numbers = [
         {"name": f"n{i}", "shape": [1], "datatype": "FP64", "data": [row[i] if i % 5 else None]}
         for i in range(12)
@@ -72,12 +75,31 @@ def cases() -> list[Case]:
         {"name": f"c{i}", "shape": [1], "datatype": "BYTES", "data": [_COLOURS[i]]}
         for i in range(3)
     ]
-    pixels = bytes(np.random.default_rng(1).integers(0, 256, 784, np.uint8))
     return [
         Case("mlp", "matrix", _json([matrix])),
-        Case("cnn", "image", head + pixels, len(head)),
+        _picture("cnn", 28, 28),
         Case("columns", "columns", _json([*numbers, *texts])),
+        _picture("heavy", 224, 224, 3),
     ]
+
+
+def _picture(name: str, *shape: int) -> Case:
+    size = int(np.prod(shape))
+    image = {
+        "name": "image",
+        "shape": [1, *shape],
+        "datatype": "UINT8",
+        "parameters": {"binary_data_size": size},
+    }
+    head = json.dumps({"id": "request-1", "inputs": [image]}).encode()
+    pixels = bytes(np.random.default_rng(1).integers(0, 256, size, np.uint8))
+    return Case(name, "image", head + pixels, len(head))
+
+
+def plain() -> bytes:
+    """Write the row of the MLP for a server that knows no Open Inference Protocol."""
+    body = json.loads(case("mlp").body)
+    return json.dumps({"rows": [body["inputs"][0]["data"]]}).encode()
 
 
 def _json(inputs: Sequence[Any]) -> bytes:
@@ -86,8 +108,7 @@ def _json(inputs: Sequence[Any]) -> bytes:
 
 def bundle(artifacts: Artifacts, case: str, version: str = VERSION) -> str:
     """Seal the bundle of a case; return its manifest's digest."""
-    made = {"mlp": _mlp, "cnn": _cnn, "columns": _columns}[case]
-    preprocessing, task, graph = made(_Graph())
+    preprocessing, task, graph = _MADE[case](_Graph())
     contents = files.Contents(task, preprocessing, Schema(()), "model.onnx", "fp32", task.classes)
     card = f"# {version}\n".encode()
     return files.write(artifacts, version, contents, {"model.onnx": graph, "card.md": card})[0]
@@ -184,3 +205,58 @@ def _cnn(graph: _Graph) -> tuple[Preprocessing, Task, bytes]:
     sealed = graph.seal(graph.dense(value, 64, 10), 10, [_info("image", TensorProto.UINT8, 28, 28)])
     preprocessing = Preprocessing(image=ImageColumn("image", 28, 28, "L", 1 / 255, 0.0))
     return preprocessing, Task(TaskKind.MULTICLASS, "digit", digits), sealed
+
+
+# EfficientNet-Lite0: expansion, channels, repeats, stride, kernel of each stage.
+_STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+
+
+def _heavy(graph: _Graph) -> tuple[Preprocessing, Task, bytes]:
+    """Make EfficientNet-Lite0 for images of 224 by 224: 4.6 million parameters, drawn by chance.
+
+    Source:
+        Tan, Le 2019, "EfficientNet"; the Lite variant has ReLU6 and no squeeze-and-excitation.
+    """
+    low, high = graph.constant(np.float32(0)), graph.constant(np.float32(6))
+
+    def conv(value: str, before: int, after: int, size: int, *, stride: int = 1, group: int = 1,
+             bounded: bool = True) -> str:  # fmt: skip
+        weights = graph.random(after, before // group, size, size), graph.random(after)
+        pads = [size // 2] * 4
+        made = graph.add("Conv", value, *weights, pads=pads, strides=[stride] * 2, group=group)
+        return graph.add("Clip", made, low, high) if bounded else made
+
+    value = graph.add("Cast", "image", to=TensorProto.FLOAT)
+    value = graph.add("Div", value, graph.constant(np.float32(255)))
+    value = conv(graph.add("Transpose", value, perm=[0, 3, 1, 2]), 3, 32, 3, stride=2)
+    width = 32
+    for expansion, channels, repeats, first, size in _STAGES:
+        for turn in range(repeats):
+            inner, stride = width * expansion, first if turn == 0 else 1
+            wide = conv(value, width, inner, 1) if expansion > 1 else value
+            deep = conv(wide, inner, inner, size, stride=stride, group=inner)
+            made = conv(deep, inner, channels, 1, bounded=False)
+            value = graph.add("Add", made, value) if turn else made
+            width = channels
+    value = graph.add("GlobalAveragePool", conv(value, width, 1280, 1))
+    last = graph.dense(graph.add("Flatten", value), 1280, 1000)
+    names = tuple(f"class {number}" for number in range(1000))
+    sealed = graph.seal(last, 1000, [_info("image", TensorProto.UINT8, 224, 224, 3)])
+    preprocessing = Preprocessing(image=ImageColumn("image", 224, 224, "RGB", 1 / 255, 0.0))
+    return preprocessing, Task(TaskKind.MULTICLASS, "thing", names), sealed
+
+
+_MADE = {"mlp": _mlp, "cnn": _cnn, "columns": _columns, "heavy": _heavy}
+
+
+def graph_of(case: str) -> bytes:
+    """Give the bare graph of a case, for servers that know no bundle."""
+    return _MADE[case](_Graph())[2]

@@ -93,6 +93,7 @@ STAGES: tuple[Stage, ...] = tuple(
 
 
 Guard = Callable[[str], AbstractContextManager[None]]
+Show = Callable[[str, Release], None]
 
 
 def unwatched(_: str) -> AbstractContextManager[None]:
@@ -116,6 +117,7 @@ class Runner:
 
     Args:
         guard: Watches over the work of a stage, which it is given by its key.
+        show: Told where a release stands: the candidate's version, and the record.
     """
 
     def __init__(
@@ -127,10 +129,11 @@ class Runner:
         actor: str,
         epoch: int | None,
         guard: Guard = unwatched,
+        show: Show = lambda *_: None,
     ) -> None:
         self.journal, self.policy, self.tools = journal, policy, tools
         self.actor, self.epoch = actor, epoch
-        self._guard = guard
+        self._guard, self._show = guard, show
         self._attempts: dict[str, int] = {}
         self._dated = 0.0
 
@@ -364,6 +367,7 @@ class Runner:
             if moved(last, now):
                 key = f"release:{state.request.update}:{len(state.releases) + 1}"
                 self._append(stage, now, state, key)
+            self._show(state.records[Bundle].version, now)
             ended = now.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
             self.tools.progress("release", ended, ended, f"{now.phase.value}: {now.reason}")
             state = self.update(state.request.update)

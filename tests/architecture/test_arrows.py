@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,8 +96,12 @@ HEAVY = (
 )
 
 
-def modules() -> list[Path]:
-    return sorted(SOURCE.rglob("*.py"))
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
 
 
 def part(name: str) -> str:
@@ -109,10 +115,11 @@ def dotted(path: Path) -> str:
     return name.removesuffix(".__init__")
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Every absolute module that a file imports, at its top or inside a function."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -122,41 +129,46 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_module_imports_only_what_its_part_may(path: Path) -> None:
-    mine = part(dotted(path))
-    if mine in ("instar", "__main__"):
-        return
-    seen = {part(name) for name in imports(path) if name.startswith("instar.")}
-    seen &= ARROWS.keys()
-    assert seen - {mine} <= ARROWS[mine]
+def wrong(look: Callable[[Path], set[str]]) -> dict[str, set[str]]:
+    """What a rule finds in the modules that break it."""
+    return {dotted(path): found for path in MODULES if (found := look(path))}
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_module_loads_only_libraries_its_part_may(path: Path) -> None:
-    allowed = LIBRARIES.get(part(dotted(path)))
-    if allowed is None:
-        return
-    outside = {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"instar"}
-    assert outside <= allowed
+def test_module_imports_only_what_its_part_may() -> None:
+    def beyond(path: Path) -> set[str]:
+        mine = part(dotted(path))
+        if mine in ("instar", "__main__"):
+            return set()
+        seen = {part(name) for name in imports(path) if name.startswith("instar.")}
+        return (seen & ARROWS.keys()) - {mine} - ARROWS[mine]
+
+    assert wrong(beyond) == {}
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_stage_does_not_know_its_siblings(path: Path) -> None:
-    name = dotted(path)
-    if part(name) != "stages" or name == "instar.stages":
-        return
-    stage = name.split(".")[2]
-    others = {
-        found.split(".")[2]
-        for found in imports(path)
-        if found.startswith("instar.stages.") and len(found.split(".")) > 2
-    }
-    assert others <= {stage}
+def test_module_loads_only_libraries_its_part_may() -> None:
+    def beyond(path: Path) -> set[str]:
+        allowed = LIBRARIES.get(part(dotted(path)))
+        outside = {name.split(".")[0] for name in imports(path)}
+        return (
+            set() if allowed is None else outside - sys.stdlib_module_names - {"instar"} - allowed
+        )
+
+    assert wrong(beyond) == {}
+
+
+def test_stage_does_not_know_its_siblings() -> None:
+    def others(path: Path) -> set[str]:
+        name = dotted(path)
+        if part(name) != "stages" or name == "instar.stages":
+            return set()
+        found = [seen.split(".") for seen in imports(path) if seen.startswith("instar.stages.")]
+        return {seen[2] for seen in found if len(seen) > 2} - {name.split(".")[2]}
+
+    assert wrong(others) == {}
 
 
 def test_every_part_has_its_arrows() -> None:
-    parts = {part(dotted(path)) for path in modules()} - {"instar", "__main__"}
+    parts = {part(dotted(path)) for path in MODULES} - {"instar", "__main__"}
     assert parts == ARROWS.keys()
 
 
@@ -172,11 +184,10 @@ def test_parts_form_no_cycle() -> None:
 
 def graph() -> dict[str, set[str]]:
     """The modules that each module imports at its top, packages standing for their __init__."""
-    names = {dotted(path): path for path in modules()}
+    names = {dotted(path): path for path in MODULES}
     edges: dict[str, set[str]] = {}
     for name, path in names.items():
-        tree = ast.parse(path.read_text("utf-8"))
-        top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        top = [node for node in tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
         found: set[str] = set()
         for node in top:
             if isinstance(node, ast.Import):
@@ -200,19 +211,17 @@ def test_modules_form_no_cycle() -> None:
         left = {name: targets for name, targets in left.items() if name not in free}
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_guard_is_never_an_assert(path: Path) -> None:
-    if part(dotted(path)) == "testing":
-        return
-    asserts = [
-        n.lineno for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Assert)
-    ]
-    assert asserts == []
+def test_guard_is_never_an_assert() -> None:
+    def asserts(path: Path) -> set[str]:
+        found = [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
+        return {str(line) for line in found if part(dotted(path)) != "testing"}
+
+    assert wrong(asserts) == {}
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_no_junk_drawer(path: Path) -> None:
-    assert path.stem not in {"utils", "common", "helpers", "misc", "util", "base"}
+def test_no_junk_drawer() -> None:
+    drawers = {"utils", "common", "helpers", "misc", "util", "base"}
+    assert wrong(lambda path: {path.stem} & drawers) == {}
 
 
 @pytest.mark.parametrize("statement", ["instar.cli", "instar", "instar.service"])

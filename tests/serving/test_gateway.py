@@ -44,8 +44,9 @@ def test_rollback_under_load_takes_effect_at_once(house: Any, load: Callable[[st
     clients = load(house.gateway.url)
     time.sleep(0.2)
     seconds = house.move({OLD: 1.0}, warm=(NEW,))
-    generation = house.traffic.route().generation
-    time.sleep(0.2)
+    generation, answered = house.traffic.route().generation, clients.answered
+    while clients.answered < answered + 20:  # those that were under way, and more
+        time.sleep(0.01)
     clients.stop.set()
     assert clients.wrong == []
     assert seconds < 1.0

@@ -54,7 +54,9 @@ def test_prometheus_text_is_well_formed_and_adds_up() -> None:
     metrics.count("v", 2, 1.0, 1.0, "invalid")
     metrics.miss("v", ['a "quoted"\ncolumn'])
     text = metrics.prometheus("m", {"route_generation": 2.0})
-    line = re.compile(r'^(# TYPE \w+ \w+|\w+(\{(\w+="([^"\\\n]|\\.)*",?)+\})? [0-9.e+-]+)$')
+    line = re.compile(
+        r'^(# HELP \w+ .+|# TYPE \w+ \w+|\w+(\{(\w+="([^"\\\n]|\\.)*",?)+\})? [0-9.e+-]+)$'
+    )
     assert all(line.match(part) for part in text.splitlines())
     assert 'instar_requests_total{model="m",version="v",outcome="ok"} 4' in text
     latency = [part for part in text.splitlines() if "latency_seconds_bucket" in part]

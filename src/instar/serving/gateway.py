@@ -82,6 +82,7 @@ class Gateway:
         self._office = Office(root, model, self._sheet, self._trials)
         self._office.moved = self._moved
         self._pulse, self._dismissed = Pulse(hang_s), set[int]()
+        self._office.wanted = workers
         self._vacant = list(range(workers))
         self._pids: dict[int, int] = {}
         self._lines: dict[int, socket.socket] = {}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from instar.core.tools import Served, Stretch
+from instar.serving.exposition import escaped, helped
 from instar.serving.slots import BOUNDS_MS, OUTCOMES, Counts, Sheet
 
 Outcome = Literal["ok", "error", "invalid"]
@@ -59,18 +60,19 @@ class Metrics:
             if (counted := {g: c for g, c in stretches.items() if c.requests})
         }
 
-    def prometheus(self, model: str, gauges: Mapping[str, float]) -> str:
-        """Write everything in the text format of Prometheus."""
-        return "\n".join([*self._lines(model), *_gauges(model, gauges), ""])
+    def prometheus(self, model: str, gauges: Mapping[str, float], more: Iterable[str] = ()) -> str:
+        """Write everything in the text format of Prometheus, `more` lines of others too."""
+        lines = [*self._lines(model), *_gauges(model, gauges), *more]
+        return "\n".join([*helped(lines), ""])
 
     def _lines(self, model: str) -> Iterator[str]:
         totals = self.totals()
         yield "# TYPE instar_requests_total counter"
         for version, counts in totals.items():
+            # The zeros too: of a series that begins with its first error, no rate sees that one.
             for outcome, n in sorted(zip(OUTCOMES, counts.outcomes, strict=True)):
-                if n:
-                    labels = f'model="{model}",version="{version}",outcome="{outcome}"'
-                    yield f"instar_requests_total{{{labels}}} {n}"
+                labels = f'model="{model}",version="{version}",outcome="{outcome}"'
+                yield f"instar_requests_total{{{labels}}} {n}"
         yield "# TYPE instar_latency_seconds histogram"
         for version, counts in totals.items():
             yield from _histogram(f'model="{model}",version="{version}"', counts)
@@ -85,11 +87,12 @@ class Metrics:
         yield "# TYPE instar_missing_columns_total counter"
         for version, columns in self.missing.items():
             for column, n in sorted(columns.items()):
-                labels = f'model="{model}",version="{version}",column="{_escaped(column)}"'
+                labels = f'model="{model}",version="{version}",column="{escaped(column)}"'
                 yield f"instar_missing_columns_total{{{labels}}} {n}"
         yield "# TYPE instar_rescued_total counter"
-        for version, n in self.rescued.items():
-            yield f'instar_rescued_total{{model="{model}",version="{version}"}} {n}'
+        for version in totals:
+            labels = f'model="{model}",version="{version}"'
+            yield f"instar_rescued_total{{{labels}}} {self.rescued[version]}"
         yield "# TYPE instar_cache_total counter"
         for outcome, n in sorted(self.cached.items()):
             yield f'instar_cache_total{{model="{model}",outcome="{outcome}"}} {n}'
@@ -147,19 +150,17 @@ def _histogram(labels: str, counts: Counts) -> Iterator[str]:
 
 
 def _scores(labels: str, counts: Counts) -> Iterator[str]:
-    seen = 0
+    seen, total, bins = 0, 0.0, len(counts.scores)
     for step, n in enumerate(counts.scores, 1):
         seen += n
-        yield f'instar_scores_bucket{{{labels},le="{step / len(counts.scores):g}"}} {seen}'
+        total += n * (step - 0.5) / bins
+        yield f'instar_scores_bucket{{{labels},le="{step / bins:g}"}} {seen}'
     yield f'instar_scores_bucket{{{labels},le="+Inf"}} {seen}'
+    yield f"instar_scores_sum{{{labels}}} {total:.9g}"
     yield f"instar_scores_count{{{labels}}} {seen}"
 
 
 def _gauges(model: str, gauges: Mapping[str, float]) -> Iterator[str]:
     for name, value in gauges.items():
         yield f"# TYPE instar_{name} gauge"
-        yield f'instar_{name}{{model="{model}"}} {value:g}'
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        yield f'instar_{name}{{model="{model}"}} {value:.15g}'

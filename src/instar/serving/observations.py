@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from instar.core.tools import Labelled
+from instar.serving.quality import Judged
 from instar.tasks.form import Truth
 
 _PREDICTIONS = 200_000  # predictions that wait for a label; the oldest go first
@@ -15,6 +16,7 @@ _LABELLED = 20_000  # labelled answers kept per version
 _SCORES = 5_000  # scores kept per version, for drift
 
 Joined = Literal["joined", "repeated", "changed", "unknown"]
+JOINS: tuple[Joined, ...] = get_args(Joined)
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Observations:
     def __init__(self) -> None:
         self.labels: Counter[str] = Counter()
         self._reports: Counter[tuple[str, int]] = Counter()
+        self.judged: dict[str, Judged] = {}
         self._open: OrderedDict[str, Prediction] = OrderedDict()
         self._scores: dict[str, deque[Prediction]] = {}
         self._labelled: dict[str, deque[Prediction]] = {}
@@ -69,6 +72,9 @@ class Observations:
         """Join a label with its prediction; a second, other label takes the first one's place."""
         outcome = self._join(name, label)
         self.labels[outcome] += 1
+        if outcome == "joined":
+            found = self._open[name]
+            self.judged.setdefault(found.version, Judged()).add(found.scores, label)
         return outcome
 
     def _join(self, name: str, label: Truth) -> Joined:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ import msgspec
 from instar.core.codec import decode, encode
 from instar.core.errors import BackendError
 from instar.core.tools import Compared, Route, Served
-from instar.serving import routefile, trials
+from instar.serving import processes, quality, releasefile, routefile, trials
+from instar.serving.exposition import family
 from instar.serving.link import Link
 from instar.serving.log import Answered, Feedback, Log, Report
 from instar.serving.metrics import Metrics
 from instar.serving.mistakes import NoOffice
 from instar.serving.models import Course
-from instar.serving.observations import Observations
+from instar.serving.observations import JOINS, Observations
 from instar.serving.slots import OUTCOMES, Sheet
 from instar.tasks.form import Truth
 
@@ -58,7 +60,7 @@ class Staff:
         self.loaded: list[str] = []
         self.cold: dict[str, str] = {}
         self.listens = False
-        self.log_dropped = 0
+        self.log_dropped = 0  # since it began
         self.recorded = (0, 0)  # rows that are kept with their inputs, and those dropped
 
 
@@ -67,6 +69,8 @@ class Office:
 
     def __init__(self, root: Path, model: str, sheet: Sheet, trials: Sheet) -> None:
         self.model, self.staff = model, dict[int, Staff]()
+        self.wanted = 1  # workers
+        self._log_dropped = 0
         self.metrics, self.course = Metrics(sheet), Course(root)
         self.understudy: Link | None = None  # who runs shadows
         self.understudy_pid = 0
@@ -218,6 +222,8 @@ class Office:
         self.metrics.cached.update(given["cached"])
         self.metrics.refused += given["refused"]
         if slot in self.staff:
+            # Added up, so that those of a worker that is gone stay counted.
+            self._log_dropped += given["dropped"] - self.staff[slot].log_dropped
             self.staff[slot].log_dropped = given["dropped"]
             self.staff[slot].recorded = given["recorded"]
 
@@ -242,7 +248,8 @@ class Office:
     def _observed(self) -> Observations:
         """Read the lines that came since somebody asked last."""
         seen = self._observations
-        told = seen.labels.copy()  # labels from before a restart are joined, and not told anew
+        # Labels from before a restart are joined, and not told anew.
+        told, judged = seen.labels.copy(), deepcopy(seen.judged)
         while self._lines:
             for line in self._lines.popleft()[1].splitlines():
                 try:
@@ -266,7 +273,7 @@ class Office:
                     if self._complaints and name in self._complaints:
                         self._complaints.discard(name)
                         seen.report(name)
-        self._kept, seen.labels = 0, told
+        self._kept, seen.labels, seen.judged = 0, told, judged
         return seen
 
     # --- what is asked ------------------------------------------------------------------------
@@ -301,8 +308,7 @@ class Office:
             case "scores":
                 return _write(self._observed().scores(*value))
             case "metrics":
-                said = self.metrics.prometheus(self.model, self._gauges())
-                return (said + trials.prometheus(self.model, self._trials)).encode()
+                return self.metrics.prometheus(self.model, self._gauges(), self._more()).encode()
             case "stats":
                 return _write({"model_stats": self._stats(value)})
         raise NoOffice
@@ -369,7 +375,7 @@ class Office:
             "rescued": self.metrics.rescued,
             "labels": self._observations.labels,
             "reports": self._observations.reports(),
-            "log_dropped": sum(one.log_dropped for one in staff),
+            "log_dropped": self._log_dropped,
             "recorded": sum(one.recorded[0] for one in staff),
             "record_dropped": sum(one.recorded[1] for one in staff),
         }
@@ -379,11 +385,36 @@ class Office:
         return {
             "route_generation": route.generation if route else 0,
             "route_refused": float(self.course.refusal is not None),
-            "log_dropped": sum(one.log_dropped for one in self.staff.values()),
             "recorded": sum(one.recorded[0] for one in self.staff.values()),
             "record_dropped": sum(one.recorded[1] for one in self.staff.values()),
             "workers": len(self.staff),
+            "workers_wanted": self.wanted,
         }
+
+    def _more(self) -> Iterator[str]:
+        """Tell Prometheus what is no count of an answer."""
+        model, route = self.model, self.course.route
+        yield from family(
+            "instar_route_share",
+            "gauge",
+            (
+                ({"model": model, "version": name}, share)
+                for name, share in (route.shares if route else {}).items()
+            ),
+        )
+        dropped = [({"model": model}, self._log_dropped)]
+        yield from family("instar_log_dropped_total", "counter", dropped)
+        labels = self._observations.labels
+        yield from family(
+            "instar_labels_total",
+            "counter",
+            (({"model": model, "outcome": name}, labels[name]) for name in JOINS),
+        )
+        yield from quality.exposed(model, self._observations.judged)
+        yield from trials.exposed(model, self._trials)
+        yield from releasefile.exposed(model, self._root)
+        pids = {f"worker {slot}": one.pid for slot, one in sorted(self.staff.items())}
+        yield from processes.exposed(model, {"office": os.getpid(), **pids})
 
     def _stats(self, version: str) -> list[dict[str, Any]]:
         """Tell in the words of the statistics extension what was measured; nothing else."""

@@ -8,11 +8,12 @@ comparisons.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from instar.core.tools import Compared
+from instar.serving.exposition import family
 from instar.serving.metrics import QUANTILES, quantile
 from instar.serving.slots import BOUNDS_MS, COUNTS, REST, STEPS, TIMES, Block, Sheet, bucket
 
@@ -130,10 +131,9 @@ def crashes(sheet: Sheet, since_generation: int = 0) -> dict[str, int]:
     return {version: told.crashes for version, told in found.items() if told.crashes}
 
 
-def prometheus(model: str, sheet: Sheet) -> str:
+def exposed(model: str, sheet: Sheet) -> Iterator[str]:
     """Write what was compared in the text format of Prometheus."""
     found = read(sheet)
-    lines = []
     for name, of in (
         ("shadow_sampled_total", "sampled"),
         ("shadow_dropped_total", "dropped"),
@@ -146,12 +146,14 @@ def prometheus(model: str, sheet: Sheet) -> str:
         ("shadow_mean_difference", "mean"),
         ("crashes_total", "crashes"),
     ):
-        kind = "counter" if name.endswith("_total") else "gauge"
-        lines.append(f"# TYPE instar_{name} {kind}")
-        for version, told in found.items():
-            value = getattr(told, of)
-            lines.append(f'instar_{name}{{model="{model}",version="{version}"}} {value:.12g}')
-    return "\n".join([*lines, ""])
+        yield from family(
+            f"instar_{name}",
+            "counter" if name.endswith("_total") else "gauge",
+            (
+                ({"model": model, "version": version}, getattr(told, of))
+                for version, told in found.items()
+            ),
+        )
 
 
 def _told(version: str, total: _Sum) -> Compared:

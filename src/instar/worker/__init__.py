@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from instar.ledger.versions import made as entry_of
 from instar.ledger.versions import version
 from instar.ledger.work import work as made_by
 from instar.pipeline import ApprovalVoid, NetworkChanged, OutOfMemory, Quarantined, Runner
-from instar.serving import routefile
+from instar.serving import releasefile, routefile
 from instar.serving.client import GatewaySilent, GatewayTraffic
 from instar.serving.settle import Gap, settle
 from instar.stages.admit import admit
@@ -367,7 +368,15 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         rates=rates(policy),
         machine=Machine.of(policy.run),
     )
-    runner = Runner(work.journal, policy, tools, actor=work.actor, epoch=epoch, guard=work.guard)
+    runner = Runner(
+        work.journal,
+        policy,
+        tools,
+        actor=work.actor,
+        epoch=epoch,
+        guard=work.guard,
+        show=partial(releasefile.keep, work.home, epoch),
+    )
     work.runner = runner
     try:
         return runner.run(name, until=until)

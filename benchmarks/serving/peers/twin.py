@@ -127,7 +127,7 @@ def main() -> None:
     artifacts = DirectoryArtifacts(Path(root) / "artifacts")
     bundle = ServedBundle.open(artifacts, cases.bundle(artifacts, case))
     bundle.warm()
-    kind = next(c.kind for c in cases.cases() if c.name == case)
+    kind = cases.case(case).kind
     application = {"bare": bare, "fastapi": fastapi}[peer](bundle, kind)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
