@@ -156,7 +156,7 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
     same = replace(network, head=champion.network.head) == champion.network
     if network.head is not None and set(features) == set(champion.preprocessing.columns):
         with torch.random.fork_rng(devices=[]):  # a wrong name is told before anything is written
-            inputs = champion.preprocessing.inputs(task.outputs, dense=task.dense)
+            inputs = champion.preprocessing.spec(task)
             build(network.alone(), inputs, tools.project)
     if project.policy.plan.strategy == "grow" and same:
         growth.reshaped(champion, network, project.policy.train, tools)
@@ -185,7 +185,7 @@ def _elsewhere(
     found = learnt_elsewhere.read(read_small(path, _WEIGHTS), path.name)
     if set(features) == set(champion.preprocessing.columns):
         with torch.random.fork_rng(devices=[]):
-            inputs = champion.preprocessing.inputs(task.outputs, dense=task.dense)
+            inputs = champion.preprocessing.spec(task)
             match(build(network.alone(), inputs, tools.project), found)
     return path.name, found
 
@@ -269,7 +269,7 @@ def adopt(
         else prepare.fit(learnt, schema, settings)
     )
     network = network_of(project, tools.project)
-    module = build(network, prepared.inputs(task.outputs, dense=task.dense), tools.project)
+    module = build(network, prepared.spec(task), tools.project)
     load(module, data)
     sealed = seal(
         module,

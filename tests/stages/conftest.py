@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
+import shutil
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,6 +21,7 @@ from instar.core.policy import DataSettings, SplitSettings
 from instar.core.records import Admission, Bundle, ModelVersion, Network, Plan, Request
 from instar.core.tools import Tools
 from instar.data import preprocessing, snapshot
+from instar.data.boxes import canonical
 from instar.data.schema import infer_schema
 from instar.data.split import split
 from instar.models import build, weights
@@ -68,7 +72,7 @@ def train_champion(net: torch.nn.Module, inputs, labels, task: Task, steps: int)
     lesson = lesson_of(task)
     truth = lesson.labels(labels)
     for _ in range(steps):
-        loss = lesson.loss(net(*inputs), truth)
+        loss = lesson.cost(net, inputs, truth)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -90,7 +94,7 @@ def lay_out(
     schema = infer_schema(old, task, settings)
     how = preprocessing.fit(old, schema, settings)
     torch.manual_seed(7)
-    net = build.build(network, how.inputs(task.outputs, dense=task.dense), tools.project)
+    net = build.build(network, how.spec(task), tools.project)
     held = old.height // 5
     held_out, learnt = old.head(held), old.tail(-held)
     inputs = tuple(torch.tensor(part) for part in preprocessing.inputs(learnt, how))
@@ -204,6 +208,25 @@ def strokes_line(tmp_path):
     old, fresh = strokes(slice(0, 200), 1.0), strokes(slice(200, 400), 0.7)
     network = Network(build="nets:build")
     return lay_out(tmp_path, old, fresh, STROKES, network=network, steps=60)
+
+
+SHAPES = Task(TaskKind.DETECTION, "boxes", ("disc", "square"))
+
+
+@pytest.fixture
+def shapes_line(tmp_path):
+    """Lay out the example of a detector: dark shapes first, then paler ones."""
+    example = Path(__file__).parents[2] / "examples" / "shapes"
+    (tmp_path / "project").mkdir()
+    shutil.copy(example / "nets.py", tmp_path / "project")
+    drawn = runpy.run_path(str(example / "prepare.py"))["table"]
+    old, fresh = (boxed(drawn(200, seed, ink)) for seed, ink in ((0, 120), (1, 60)))
+    network = Network(build="nets:build")
+    return lay_out(tmp_path, old, fresh, SHAPES, network=network, steps=100)
+
+
+def boxed(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(canonical(frame["boxes"]))
 
 
 def planned(strategy: str) -> Plan:

@@ -31,6 +31,7 @@ TASKS = {
         TaskKind.MULTILABEL, classes=("a", "b", "c"), targets=("a", "b", "c")
     ),
     TaskKind.SEGMENTATION: Task(TaskKind.SEGMENTATION, "mask", ("sky", "sea", "land")),
+    TaskKind.DETECTION: Task(TaskKind.DETECTION, "boxes", ("cat", "dog")),
 }
 LABELS: dict[TaskKind, Any] = {
     TaskKind.BINARY: np.array([0, 1, 1, 0, 1]),
@@ -41,14 +42,32 @@ LABELS: dict[TaskKind, Any] = {
     ),
 }
 LABELS[TaskKind.SEGMENTATION] = RNG.choice([0, 0, 1, 2, 255], (5, 4, 3)).astype(np.uint8)
+LABELS[TaskKind.DETECTION] = np.zeros((5, 100, 5), np.float32)
+LABELS[TaskKind.DETECTION][0, :2] = [[0, 0, 9, 9, 1], [20, 0, 30, 9, 2]]
+LABELS[TaskKind.DETECTION][1, 0], LABELS[TaskKind.DETECTION][3, 0] = [
+    [0, 0, 9, 9, 2],
+    [5, 5, 9, 9, 1],
+]
 ALL = pytest.mark.parametrize("kind", list(TaskKind))
+BY_LOGITS = pytest.mark.parametrize("kind", [kind for kind in TaskKind if kind.teachable])
 
 
 def logits_of(kind: TaskKind) -> Any:
     """Draw logits for rows with the labels above."""
     labels, task = LABELS[kind], TASKS[kind]
+    if kind is TaskKind.DETECTION:
+        return found_of(labels)
     shape = (len(labels), task.outputs, *(labels.shape[1:] if task.dense else ()))
     return RNG.normal(size=shape).astype(np.float32)
+
+
+def found_of(labels: Any) -> Any:
+    """Answer boxes near most objects, one of a wrong class, and one where nothing is."""
+    found = np.zeros((*labels.shape[:2], 6), np.float32)
+    found[..., :4], found[..., 4] = labels[..., :4] + 0.25, labels[..., 4]
+    found[..., 5] = np.where(labels[..., 4] > 0, 0.8, 0)
+    found[3, 0, 4], found[2, 7] = 2, [1, 1, 8, 8, 1, 0.6]
+    return found
 
 
 def test_tables_hold_every_kind_and_every_file() -> None:
@@ -96,7 +115,8 @@ def test_bundle_and_training_agree_on_what_is_right(kind: TaskKind) -> None:
     learnt = lesson.right(torch.from_numpy(logits), lesson.labels(labels))
     np.testing.assert_array_equal(found, learnt.numpy())
     assert found.any() == kind.judged
-    assert form.cells(form.scores(logits), labels)[1].size == form.known(labels).sum()
+    if kind is not TaskKind.DETECTION:  # what is answered is judged there, not what there is
+        assert form.cells(form.scores(logits), labels)[1].size == form.known(labels).sum()
 
 
 @ALL
@@ -105,7 +125,7 @@ def test_labels_come_back_as_they_were(kind: TaskKind) -> None:
     np.testing.assert_array_equal(lesson.truth(lesson.labels(LABELS[kind])), LABELS[kind])
 
 
-@ALL
+@BY_LOGITS
 def test_no_answer_is_apart_from_itself(kind: TaskKind) -> None:
     lesson, logits = lesson_of(kind), torch.from_numpy(logits_of(kind))
     np.testing.assert_allclose(lesson.apart(logits, logits, 2.0).numpy(), 0.0, atol=1e-6)
@@ -114,7 +134,7 @@ def test_no_answer_is_apart_from_itself(kind: TaskKind) -> None:
     assert (moved > 0).all()
 
 
-@ALL
+@BY_LOGITS
 def test_best_constant_is_better_than_another(kind: TaskKind) -> None:
     lesson, labels = lesson_of(kind), lesson_of(kind).labels(LABELS[kind])
     best = lesson.constants(labels, TASKS[kind])[0]
@@ -228,3 +248,73 @@ def test_masks_are_told_by_how_much_of_the_image_is_what() -> None:
     ]
     with pytest.raises(InputError, match="next update"):
         form.truth("sky", MASKS)
+
+
+SEEN = TASKS[TaskKind.DETECTION]
+
+
+def test_objects_and_backgrounds_are_right_or_wrong() -> None:
+    form, labels = form_of(SEEN), LABELS[TaskKind.DETECTION]
+    right = form.right(found_of(labels), labels, SEEN)
+    assert form.known(labels).sum() == 4 + 5
+    assert right[0, :3].tolist() == [True, True, False]
+    assert (right[1, 0], right[3, 0]) == (True, False)
+    assert right[:, -1].tolist() == [True, True, False, False, True]
+    strict = replace(SEEN, thresholds=(0.5, 0.9))  # no dog is given any more
+    right = form.right(found_of(labels), labels, strict)
+    assert right[0, :2].tolist() == [True, False]
+    assert right[:, -1].tolist() == [True, True, False, True, True]
+
+
+def test_claims_are_calibrated_and_classes_confused() -> None:
+    form, labels = form_of(SEEN), LABELS[TaskKind.DETECTION]
+    chances, hits = form.cells(found_of(labels), labels)
+    np.testing.assert_allclose(chances[:, 1], [0.8, 0.8, 0.8, 0.6, 0.8], rtol=1e-6)
+    assert hits.tolist() == [1, 1, 1, 0, 0]
+    counts = form.confused(found_of(labels), labels, SEEN)  # cat, dog, nothing
+    assert counts.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
+    nothing = np.zeros_like(found_of(labels))
+    assert form.confused(nothing, labels, SEEN)[:, -1].tolist() == [2, 2, 0]
+    assert form.cells(nothing, labels)[1].tolist() == [0]
+
+
+def test_runtimes_are_apart_by_corners_scores_and_what_one_lacks() -> None:
+    form, found = form_of(SEEN), found_of(LABELS[TaskKind.DETECTION])
+    assert form.apart(found, found[:, ::-1]).max() == 0  # their order does not count
+    moved = found.copy()
+    moved[0, 0, 2] += 0.9
+    moved[0, 1, 5] -= 0.1
+    np.testing.assert_allclose(
+        form.apart(found, moved)[0], [0, 0, 0.1, 0, 0, 0.1], rtol=0.1, atol=1e-6
+    )
+    lost = found.copy()
+    lost[1, 0] = 0
+    assert form.apart(found, lost)[1, 4] == pytest.approx(0.8 - 0.6, abs=1e-6)
+    assert form.apart(lost, found)[1, 4] == pytest.approx(0.8 - 0.6, abs=1e-6)
+    lost[2] = np.nan
+    assert np.isnan(form.apart(found, lost)[2]).all()
+
+
+def test_objects_are_told_listed_and_kept() -> None:
+    form, labels = form_of(SEEN), LABELS[TaskKind.DETECTION]
+    found = found_of(labels)
+    assert [form.told(row, SEEN) for row in labels[:3]] == ["1 cat, 1 dog", "1 dog", "nothing"]
+    assert form.outlines(labels[1]) == [(0, 0, 9, 9)]
+    found[0, 1, 5], found[0, 2] = 0.9, [1, 2, 3, 4, 1, 0.4]
+    [first, *_] = form.plain(found, SEEN)
+    assert [(one["label"], one["box"]) for one in first["objects"]] == [
+        ("dog", [20.25, 0.25, 30.25, 9.25]),
+        ("cat", [0.25, 0.25, 9.25, 9.25]),
+    ]
+    np.testing.assert_allclose(form.kept(found)[:3, 0], [2.1, 0.8, 0.6], rtol=1e-6)
+    np.testing.assert_allclose(form.marked(found, SEEN)[0], [0.8, 0.9], rtol=1e-6)
+    assert form.tensor("labels", found, SEEN)[0, :3].tolist() == [1, 2, 1]
+    with pytest.raises(InputError, match="next update"):
+        form.truth(["cat"], SEEN)
+
+
+def test_images_with_objects_are_grouped_by_their_rarest_class() -> None:
+    lesson = lesson_of(TaskKind.DETECTION)
+    labels = lesson.labels(LABELS[TaskKind.DETECTION])
+    labels[4, 0, 4] = 1
+    assert lesson.groups(labels).tolist() == [1, 1, 0, 0, 0]

@@ -13,6 +13,7 @@ class Kind(enum.Enum):
     NUMBER = "number"
     CATEGORY = "category"
     IMAGE = "image"
+    BOXES = "boxes"
 
 
 class Role(enum.Enum):
@@ -90,6 +91,10 @@ class Snapshot:
 
 VOID = 255
 """The value of a mask's pixel that has no label."""
+OBJECTS = 100
+"""Objects of one image, at most, in labels and in answers: as many as COCO's metrics look at."""
+BOX = 4
+"""Numbers of a box: x1, y1, x2, y2 in pixels."""
 
 
 class TaskKind(enum.Enum):
@@ -104,6 +109,12 @@ class TaskKind(enum.Enum):
     REGRESSION = "regression"
     MULTILABEL = "multilabel"
     SEGMENTATION = "segmentation"
+    DETECTION = "detection"
+
+    @property
+    def teachable(self) -> bool:
+        """Tell whether answers are logits, which can be held near a teacher's; boxes are not."""
+        return self is not TaskKind.DETECTION
 
     @property
     def judged(self) -> bool:
@@ -119,7 +130,9 @@ class Task:
     logit a class; a regression network has one output in the target's unit. A multilabel network
     has one logit for each of `targets`, columns of 0 and 1, which are its classes too; a label is
     given from its probability in `thresholds` on, or from 0.5. A segmentation network has one
-    logit a class and pixel; a mask's pixels are the places of their classes, or `VOID`.
+    logit a class and pixel; a mask's pixels are the places of their classes, or `VOID`. A
+    detection network answers with boxes: its labels count from 1, in the order of `classes`; 0 is
+    where nothing is. An object is given from its class's score in `thresholds` on, or from 0.5.
     """
 
     kind: TaskKind
@@ -139,6 +152,11 @@ class Task:
     def dense(self) -> bool:
         """Tell whether each pixel of an image is answered."""
         return self.kind is TaskKind.SEGMENTATION
+
+    @property
+    def objects(self) -> int:
+        """Count the objects that an image may have; 0 where nobody looks for objects."""
+        return OBJECTS if self.kind is TaskKind.DETECTION else 0
 
     @property
     def exclusive(self) -> bool:
@@ -169,7 +187,8 @@ class InputSpec:
     (n, numbers), `categories` int64 (n, len(categories)), `image` float32 (n, channels,
     height, width). `categories` holds the number of codes per column; code 0 means a missing or
     unknown value. It returns logits, float32 (n, outputs); with `dense` one a pixel,
-    (n, outputs, height, width) with those of the image.
+    (n, outputs, height, width) with those of the image. With `objects` it is a detector of so many
+    objects an image, at most, out of `outputs` classes; see `instar.models.detector`.
     """
 
     numbers: int = 0
@@ -177,10 +196,13 @@ class InputSpec:
     image: tuple[int, int, int] | None = None
     outputs: int = 1
     dense: bool = False
+    objects: int = 0
 
     @property
     def answer(self) -> tuple[int, ...]:
-        """Give the shape of one row's logits."""
+        """Give the shape of one row's logits; of a detector, of its boxes, labels and scores."""
+        if self.objects:
+            return (self.objects, BOX + 2)
         return (self.outputs, *self.image[1:]) if self.dense and self.image else (self.outputs,)
 
 
@@ -237,8 +259,12 @@ class Preprocessing:
         names = [c.name for c in self.numbers] + [c.name for c in self.categories]
         return (*names, *image)
 
-    def inputs(self, outputs: int, *, dense: bool = False) -> InputSpec:
-        """Derive what the network receives, and what it is to answer."""
+    def spec(self, task: Task) -> InputSpec:
+        """Derive what the network of a task receives, and what it is to answer."""
+        return self.inputs(task.outputs, dense=task.dense, objects=task.objects)
+
+    def inputs(self, outputs: int, *, dense: bool = False, objects: int = 0) -> InputSpec:
+        """Derive what a network receives, and what it is to answer."""
         codes = tuple(len(column.values) + 1 for column in self.categories)
         spread = sum(codes) - len(codes) if self.onehot else 0
         image = self.image
@@ -248,6 +274,7 @@ class Preprocessing:
             image=(image.channels, image.height, image.width) if image else None,
             outputs=outputs,
             dense=dense,
+            objects=objects,
         )
 
 

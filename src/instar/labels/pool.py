@@ -148,7 +148,7 @@ def _features(frame: pl.DataFrame, champion: ModelVersion, tools: Tools) -> Floa
     how = champion.preprocessing
     net = build(
         champion.network,
-        how.inputs(champion.task.outputs, dense=champion.task.dense),
+        how.spec(champion.task),
         tools.project,
     )
     weights.load(net, tools.artifacts.read(champion.weights))

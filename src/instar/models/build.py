@@ -13,7 +13,7 @@ from torch import nn
 from instar.core.data import InputSpec
 from instar.core.errors import InputError
 from instar.core.records import Network
-from instar.models import surgery
+from instar.models import detector, surgery
 from instar.models.ensemble import Ensemble
 from instar.models.families import NETWORKS
 from instar.models.project import FunctionMissing, FunctionRaised, lent
@@ -80,8 +80,11 @@ def build(network: Network, inputs: InputSpec, project: Path) -> nn.Module:
         WrongOption: an option is unknown.
         NetworkRaised: the code failed.
         NotANetwork, WrongOutput: it returned something else, or answers in another shape.
+        NotADetector, OnlyImages: it does not speak as a detector does, where one is wanted.
         WrongHead: the layer that is named as its head is not there.
     """
+    if inputs.objects:
+        detector.refuse(network, inputs)
     if network.ensemble is not None:
         name, file = f"an ensemble of {network.build or network.family}", ""
         alone = network.alone()
@@ -98,6 +101,8 @@ def build(network: Network, inputs: InputSpec, project: Path) -> nn.Module:
         raise NetworkMissing("neither")
     if not isinstance(module, nn.Module):
         raise NotANetwork(name, module)
+    if inputs.objects:
+        detector.dress(module, inputs)
     _try(module, name, file, inputs)
     if network.head is not None and network.ensemble is None:  # its members are built here, too
         surgery.name_head(module, network.head)
@@ -153,7 +158,10 @@ def _try(module: nn.Module, name: str, file: str, inputs: InputSpec) -> None:
     training = module.training
     try:
         with torch.no_grad():
-            out = module.eval()(*example(inputs))
+            parts = example(inputs)
+            out = detector.tried(module, *parts) if inputs.objects else module.eval()(*parts)
+    except detector.NotADetector:
+        raise
     except Exception as error:
         raise NetworkRaised(name, "answer two rows", error, file) from error
     if not isinstance(out, torch.Tensor):

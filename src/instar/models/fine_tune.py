@@ -42,7 +42,7 @@ def fine_tuned(
         torch.manual_seed(seed)  # dropout draws
         for _ in range(recipe.epochs):
             for i in torch.randperm(len(truth), generator=order).tensor_split(epoch):
-                loss = lesson.loss(tuned(*(part[i] for part in inputs)), truth[i])
+                loss = lesson.cost(tuned, [part[i] for part in inputs], truth[i])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 optimizer.step()

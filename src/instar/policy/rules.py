@@ -16,6 +16,7 @@ from instar.policy.schema import ImpossibleValue
 
 Mistake = tuple[str, str, object]  # key, what was wanted, what was got
 _STACKED = (TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION)
+_BY_LOGITS = ("distill", "focal", "lwf", "logits", "ewc", "head_first")  # training methods
 _ONE_ANSWER = ("head", "adapt-stats")  # strategies that come to the same from any seed
 
 
@@ -45,11 +46,15 @@ def _labels(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
         yield "task.target", "nothing beside task.targets", task.target
     if several and task.classes:
         yield "task.classes", "nothing, since the targets are the classes,", task.classes
-    for key, value in (("task.targets", task.targets), ("task.thresholds", task.thresholds)):
-        if value and not several:
-            yield key, "nothing, but for the kind multilabel,", value
-    if task.thresholds and len(task.thresholds) != len(task.targets):
-        yield "task.thresholds", f"one for each of {len(task.targets)} targets", task.thresholds
+    if task.targets and not several:
+        yield "task.targets", "nothing, but for the kind multilabel,", task.targets
+    if task.thresholds and not (several or task.kind is TaskKind.DETECTION):
+        wanted = "nothing, but for the kinds multilabel and detection,"
+        yield "task.thresholds", wanted, task.thresholds
+    labels = ("targets", task.targets) if several else ("task.classes", task.classes)
+    if task.thresholds and len(task.thresholds) != len(labels[1]):
+        wanted = f"one for each of {len(labels[1])} {labels[0]}"
+        yield "task.thresholds", wanted, task.thresholds
     if wrong := [value for value in task.thresholds if not 0 < value < 1]:
         yield "task.thresholds", "fractions above 0 and below 1", wrong[0]
 
@@ -97,6 +102,27 @@ def _training(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
 def _tuning(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     space.read(policy.train.tune)  # it raises, and says what to do
     yield from ()
+
+
+def _detector(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    """Refuse what needs logits, or a network that is one piece of tensor operations."""
+    if task.kind is not TaskKind.DETECTION:
+        return
+    train, which = policy.train, "since a detector answers with boxes,"
+    if train.loss not in ("auto", "network"):
+        yield "policy.train.loss", "auto, since a detector tells its own losses,", train.loss
+    if train.label_smoothing:
+        yield "policy.train.label_smoothing", f"0, {which}", train.label_smoothing
+    if train.ensemble.kind != "none":
+        yield "policy.train.ensemble.kind", f"none, {which}", train.ensemble.kind
+    if train.tune.trials:
+        yield "policy.train.tune.trials", "0, since trials are judged by logits,", train.tune.trials
+    if held := [name for name in train.methods if name in _BY_LOGITS]:
+        yield "policy.train.methods", f"methods that need no logits, {which}", held[0]
+    if policy.plan.strategy == "head":
+        yield "policy.plan.strategy", "another way, since a detector has no one head,", "head"
+    if policy.package.int8 == "require":
+        yield "policy.package.int8", "auto or never, since detectors stay in FP32,", "require"
 
 
 def _elsewhere(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
@@ -150,6 +176,7 @@ RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _split,
     _training,
     _tuning,
+    _detector,
     _elsewhere,
     _growth,
     _ensemble,

@@ -25,15 +25,15 @@ def _needed(doc: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaskSettings:
-    kind: Literal["binary", "multiclass", "regression", "multilabel", "segmentation"] = _needed(
-        "what kind of answer"
-    )
+    kind: Literal[
+        "binary", "multiclass", "regression", "multilabel", "segmentation", "detection"
+    ] = _needed("what kind of answer")
     target: str = setting("", "column with the answer; needed but for multilabel")
     targets: tuple[str, ...] = setting(
         (), "multilabel: the columns of 0 and 1, one for each label, in the network's order"
     )
     thresholds: tuple[float, ...] = setting(
-        (), "multilabel: from which probability on each label is given; empty: 0.5 for all"
+        (), "multilabel, detection: from which score on each label is given; empty: 0.5 for all"
     )
     classes: tuple[str, ...] = setting(
         (), "labels in the network's order; binary: negative, positive; empty: sorted"

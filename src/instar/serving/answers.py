@@ -15,7 +15,7 @@ from instar.tasks import form_of
 Scores = NDArray[np.float32]
 Header = tuple[str, str]
 
-_PACKED = {"FP32": "<f4", "BOOL": "?", "UINT8": "u1"}
+_PACKED = {"FP32": "<f4", "BOOL": "?", "UINT8": "u1", "INT64": "<i8"}
 BINARY = "application/octet-stream"
 _encode = msgspec.json.Encoder().encode
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from instar.core.data import Task, TaskKind, kind_of
 from instar.core.family import Family
 from instar.tasks.binary import Binary
+from instar.tasks.detection import Detection
 from instar.tasks.form import Form, WrongLabel
 from instar.tasks.multiclass import Multiclass
 from instar.tasks.multilabel import Multilabel
@@ -22,6 +23,7 @@ FORMS: Family[Form] = Family(
         "regression": Regression(),
         "multilabel": Multilabel(),
         "segmentation": Segmentation(),
+        "detection": Detection(),
     },
 )
 

@@ -57,6 +57,15 @@ class Form:
         """Give the shape of the scores of rows with these labels."""
         return (len(labels), len(task.classes))
 
+    def outputs(self, task: Task) -> tuple[str, ...]:
+        """Name what stands along the axis of scores that `apart` tells apart, (k,)."""
+        return task.classes or task.columns
+
+    def apart(self, first: Floats, second: Floats) -> Floats:
+        """Say by how much two runtimes' scores of the same rows differ at most, (n, k)."""
+        gaps = np.abs(first - second)
+        return np.asarray(gaps.reshape(*gaps.shape[:2], -1).max(axis=2))
+
     def decide(self, scores: Floats, task: Task) -> Labels:
         """Turn scores into answers, in the form of labels."""
         return np.asarray(scores.argmax(axis=1))
@@ -77,6 +86,18 @@ class Form:
         """Name the c classes of a cell."""
         return task.classes
 
+    def confused(self, scores: Floats, labels: Labels, task: Task) -> NDArray[np.int64]:
+        """Count cells by their class (down) and the one that is answered (across), (c, c)."""
+        known, size = self.known(labels), len(self.names(task))
+        counts = np.zeros((size, size), np.int64)
+        answers = self.decide(scores, task)[known].astype(int)
+        np.add.at(counts, (labels[known].astype(int), answers), 1)
+        return counts
+
+    def outlines(self, answer: Any) -> list[tuple[float, ...]]:
+        """List the boxes in one row's answer or label, x1, y1, x2, y2 in pixels, to be drawn."""
+        return []
+
     def typed(self, labels: Floats) -> Labels:
         """Give labels that came as plain numbers the type of labels: places of classes."""
         return labels.astype(np.int64)
@@ -88,6 +109,10 @@ class Form:
     def kept(self, scores: Floats) -> Floats:
         """Reduce answers to what is kept of them for labels that come late, (n, k)."""
         return scores
+
+    def marked(self, scores: Floats, task: Task) -> Floats:
+        """Reduce answers to what can be held against the marks that labels bear, (n, k)."""
+        return self.kept(scores)
 
     def single(self, kept: Floats) -> Floats:
         """Reduce what is kept to one number a row, (n,), whose drift is watched."""

@@ -10,7 +10,9 @@ from torch import nn
 
 from instar.bundle.session import start
 from instar.core.data import InputSpec
+from instar.core.records import Network
 from instar.data import preprocessing as prepare
+from instar.models.build import build
 from instar.models.predict import logits
 from instar.stages.package.errors import NotExportable
 from instar.stages.package.export import export
@@ -61,3 +63,20 @@ def test_export_refuses_a_network_that_onnx_cannot_say(module):
         export(module, InputSpec(numbers=2), 20)
     assert len(str(caught.value).splitlines()) == 1
     assert sys.prefix not in str(caught.value)
+
+
+SHAPES = Path(__file__).parents[3] / "examples" / "shapes"
+
+
+def test_export_of_a_detector_answers_for_any_number_of_images():
+    inputs = InputSpec(image=(1, 32, 32), outputs=2, objects=100)
+    module = build(Network(build="nets:build"), inputs, SHAPES)
+    torch.nn.init.normal_(module.heat.weight, std=3)  # so that there is something to find
+    session = start(export(module, inputs, 20).SerializeToString())
+    images = np.random.default_rng(0).normal(0, 1, (7, 1, 32, 32)).astype(np.float32)
+    for rows in (1, 7):
+        answer = session.run(None, {session.get_inputs()[0].name: images[:rows]})[0]
+        assert answer.shape == (rows, 100, 6)
+        np.testing.assert_allclose(answer, logits(module, [images])[:rows], atol=1e-4)
+    counts = (answer[..., 5] > 0).sum(axis=1)
+    assert len(set(counts.tolist())) > 1  # images differ in how much is found

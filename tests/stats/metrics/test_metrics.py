@@ -1,8 +1,9 @@
-"""Every metric against scikit-learn, plain and weighted."""
+"""Every metric against scikit-learn or faster-coco-eval, plain and weighted."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from instar.stats import metrics as package
 from instar.stats.metrics import METRICS, fitting, primary, score
 from instar.stats.metrics.metric import BadScores, chunks
 from instar.testing.contracts.families import family_files, unknown_name
+from tests.stats.metrics import coco
 
 RNG = np.random.default_rng(7)
 
@@ -51,12 +53,19 @@ def masks(n=60, k=3):
     return scores / scores.sum(axis=1, keepdims=True), labels
 
 
+def boxes(n=30):
+    scores, labels = coco.drawn(n, RNG)
+    scores[..., 5] *= RNG.uniform(0.9, 1, scores.shape[:2])  # the order of equal ones is chance
+    return scores, labels
+
+
 DATA = {
     TaskKind.BINARY: binary(),
     TaskKind.MULTICLASS: multiclass(),
     TaskKind.REGRESSION: regression(),
     TaskKind.MULTILABEL: multilabel(),
     TaskKind.SEGMENTATION: masks(),
+    TaskKind.DETECTION: boxes(),
 }
 
 
@@ -118,6 +127,13 @@ def of_pixels(function, scores, labels, weights, **more):
     return function(labels[known], scores.argmax(axis=1)[known], sample_weight=weight, **more)
 
 
+def of_boxes(name, scores, labels, weights):
+    """Ask about images that are there as often as they weigh."""
+    times = weights.astype(int)
+    many = scores.repeat(times, axis=0), labels.repeat(times, axis=0)
+    return coco.f1(*many) if name == "object_f1" else coco.theirs(*many)[name]
+
+
 ORACLES = {
     "auroc": lambda s, y, w: theirs.roc_auc_score(y, s[:, 1], sample_weight=w),
     "accuracy": lambda s, y, w: theirs.accuracy_score(y, s.argmax(axis=1), sample_weight=w),
@@ -139,19 +155,20 @@ ORACLES = {
     "mean_dice": lambda s, y, w: of_pixels(theirs.f1_score, s, y, w, average="macro"),
     "pixel_accuracy": lambda s, y, w: of_pixels(theirs.accuracy_score, s, y, w),
     "hamming_loss": lambda s, y, w: 1 - of_cells(theirs.accuracy_score, s, y, w),
+    **{name: partial(of_boxes, name) for name in (*coco.NAMES, "object_f1")},
 }
 CASES = [(name, kind) for name, metric in METRICS.items() for kind in sorted(metric.kinds, key=str)]
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_metric_agrees_with_scikit_learn(name, kind):
+def test_metric_agrees_with_a_library(name, kind):
     scores, labels = DATA[kind]
     plain = np.ones(len(labels))
     assert score(name, scores, labels) == pytest.approx(ORACLES[name](scores, labels, plain))
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_metric_under_weights_agrees_with_scikit_learn(name, kind):
+def test_metric_under_weights_agrees_with_a_library(name, kind):
     scores, labels = DATA[kind]
     weights = RNG.integers(0, 4, (3, len(labels))).astype(float)
     found = METRICS[name].prepare(scores, labels)(weights)

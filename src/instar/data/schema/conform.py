@@ -7,6 +7,7 @@ from typing import Literal
 import polars as pl
 
 from instar.core.data import Column, Kind, Role, Schema, Task
+from instar.data.boxes import canonical
 from instar.data.images import pixels
 from instar.data.schema.errors import (
     ExtraColumn,
@@ -100,6 +101,8 @@ def _canonical(values: pl.Series, column: Column, task: Task) -> pl.Series:
             return _time(values)
         case Role.TARGET, Kind.IMAGE:
             return values  # masks are looked at as labels
+        case Role.TARGET, Kind.BOXES:
+            return canonical(values)
         case _, Kind.CATEGORY:
             return _category(values)
         case _, Kind.NUMBER:

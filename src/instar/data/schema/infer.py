@@ -134,6 +134,8 @@ def describe_column(
             return Column(name, kind, role, "Float64", (), low, high, missing)
         case Kind.IMAGE if role is Role.TARGET:  # its classes count, not how it was saved
             return Column(name, kind, role, "Binary", task.classes, missing=missing)
+        case Kind.BOXES:
+            return Column(name, kind, role, "List", task.classes, missing=missing)
         case Kind.IMAGE:
             size, mode = _image_form(values)
             return Column(name, kind, role, "Binary", missing=missing, size=size, mode=mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from instar.core.data import Task, TaskKind, kind_of
 from instar.core.family import Family
 from instar.models.tasks.binary import Binary
+from instar.models.tasks.detection import Detection
 from instar.models.tasks.lesson import Lesson
 from instar.models.tasks.multiclass import Multiclass
 from instar.models.tasks.multilabel import Multilabel
@@ -19,6 +20,7 @@ LESSONS: Family[Lesson] = Family(
         "regression": Regression(),
         "multilabel": Multilabel(),
         "segmentation": Segmentation(),
+        "detection": Detection(),
     },
 )
 

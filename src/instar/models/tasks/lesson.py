@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional
 
 from instar.core.data import InputSpec, Task
+from instar.models import predict
 
 Tensor = torch.Tensor
 
@@ -28,6 +32,35 @@ class Lesson:
         """Undo `labels`, for a metric."""
         return labels.flatten().numpy()
 
+    def asked(self, inputs: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, ...]:
+        """List what a network is called with in a step; a detector is told the labels, too."""
+        return tuple(inputs)
+
+    def cost(self, net: nn.Module, inputs: Sequence[Tensor], labels: Tensor) -> Tensor:
+        """Judge a network's answers by `loss`, a scalar with a gradient."""
+        return self.loss(net(*self.asked(inputs, labels)), labels)
+
+    @contextlib.contextmanager
+    def quiet(self, net: nn.Module) -> Iterator[None]:
+        """Have a network answer `asked` while nothing of it moves."""
+        training = net.training
+        net.eval()
+        try:
+            yield
+        finally:
+            net.train(training)
+
+    def judged(
+        self,
+        net: nn.Module,
+        inputs: Sequence[Tensor],
+        labels: Tensor,
+        loss: Callable[[Tensor, Tensor], Tensor],
+    ) -> tuple[predict.Floats, float]:
+        """Ask a network in evaluation mode: its answers, and their loss as a number."""
+        answers = predict.logits(net, inputs)
+        return answers, loss(torch.from_numpy(answers), labels.cpu()).item()
+
     def right(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Tell which cells are answered right, bool (n, ...); none is, for a regression."""
         raise NotImplementedError
@@ -41,7 +74,10 @@ class Lesson:
         raise NotImplementedError
 
     def constants(self, labels: Tensor, task: Task) -> list[Tensor]:
-        """Guess which answer, the same for all rows, is best: some candidates, (outputs,) each."""
+        """Guess which answer, the same for all rows, is best: some candidates, (outputs,) each.
+
+        None where no answer can be the same for all rows.
+        """
         raise NotImplementedError
 
     def spread(self, answer: Tensor, labels: Tensor) -> Tensor:

@@ -107,10 +107,12 @@ class _Champion:
         if self._bundle is None:
             manifest = self._version.bundle.manifest
             self._bundle = ServedBundle.open(self._tools.artifacts, manifest)
-        kept, how = form_of(self._bundle.task).kept, self._version.preprocessing
-        step = ASKED if self._bundle.task.dense else max(1, frame.height)
+        task, how = self._bundle.task, self._version.preprocessing
+        marked = form_of(task).marked
+        step = ASKED if task.dense else max(1, frame.height)
         parts = [frame[at : at + step] for at in range(0, max(1, frame.height), step)]
-        scores = [kept(self._bundle.predict(prepare.columns(part, how))) for part in parts]
+        asked = (self._bundle.predict(prepare.columns(part, how)) for part in parts)
+        scores = [marked(answers, task) for answers in asked]
         return np.concatenate(scores)
 
 

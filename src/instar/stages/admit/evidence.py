@@ -120,5 +120,6 @@ def align(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
         if column.kind is Kind.CATEGORY
         else frame[column.name].cast(pl.Float64, strict=False)
         for column in schema.columns
-        if column.role in (Role.FEATURE, Role.TARGET) and column.kind is not Kind.IMAGE
+        if column.role in (Role.FEATURE, Role.TARGET)
+        and column.kind in (Kind.CATEGORY, Kind.NUMBER)
     )

@@ -36,7 +36,7 @@ def package(
     network = training.network or request.network
     module = build(
         network,
-        training.preprocessing.inputs(request.task.outputs, dense=request.task.dense),
+        training.preprocessing.spec(request.task),
         tools.project,
     )
     put_weights(module, tools.artifacts.read(training.weights))

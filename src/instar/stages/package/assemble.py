@@ -18,7 +18,7 @@ def assemble(network: onnx.ModelProto, how: Preprocessing, task: Task) -> bytes:
     Args:
         network: From the network's inputs to `net_logits`, in FP32 or quantised.
         how: The preprocessing.
-        task: Decides what the scores are: [1 - p, p], a softmax, or the value.
+        task: Decides what the scores are: [1 - p, p], a softmax, the value, or boxes.
     Returns:
         A serialised ONNX model from raw columns to `scores`, float32 (n, k).
     """
@@ -45,7 +45,7 @@ def _scores(task: Task) -> Part:
     """Write what `instar.tasks` does to logits as nodes."""
     part = Part("answer")
     match task.kind:
-        case TaskKind.REGRESSION:
+        case TaskKind.REGRESSION | TaskKind.DETECTION:
             part.node("Identity", LOGITS, out="scores")
         case TaskKind.MULTICLASS | TaskKind.SEGMENTATION:
             part.node("Softmax", LOGITS, axis=1, out="scores")

@@ -10,19 +10,25 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from instar.core.data import InputSpec
 from instar.stages.package.errors import NotExportable
 
 NUMBERS, CATEGORIES, IMAGE, LOGITS = "net_numbers", "net_categories", "net_image", "net_logits"
+ONE_IMAGE, ONE_FOUND = "one_image", "one_found"  # within a loop over images
 ROWS = 3  # of the example: 1 would be taken for a fixed size, 2 can hide behind a pair of something
 
 
 def export(module: nn.Module, inputs: InputSpec, opset: int) -> onnx.ModelProto:
     """Export a network with a dynamic batch, without a trace of where it was exported.
+
+    A detector lists what it finds image by image, which no graph of many images can say: it is
+    exported for one, and the graph goes through them in a loop.
 
     Args:
         module: The network, trained.
@@ -35,7 +41,7 @@ def export(module: nn.Module, inputs: InputSpec, opset: int) -> onnx.ModelProto:
         NotExportable: the network uses what ONNX cannot say, or fixes the number of rows.
     """
     example = _example(inputs)
-    batch = torch.export.Dim("n")
+    rows = {} if inputs.objects else {0: torch.export.Dim("n")}
     training = module.training
     try:
         with _quiet():
@@ -43,9 +49,9 @@ def export(module: nn.Module, inputs: InputSpec, opset: int) -> onnx.ModelProto:
                 module.eval(),
                 tuple(example.values()),
                 dynamo=True,
-                dynamic_shapes=_shapes(module, tuple({0: batch} for _ in example)),
+                dynamic_shapes=_shapes(module, tuple(rows for _ in example)),
                 input_names=list(example),
-                output_names=[LOGITS],
+                output_names=[ONE_FOUND if inputs.objects else LOGITS],
                 opset_version=opset,
                 verbose=False,
             )
@@ -56,6 +62,8 @@ def export(module: nn.Module, inputs: InputSpec, opset: int) -> onnx.ModelProto:
     if program is None:
         raise NotExportable("an empty export")
     model = _plain(program.model_proto)
+    if inputs.objects:
+        return _looped(model, inputs)
     for value in (*model.graph.input, *model.graph.output):
         # The exporter may take a forward that fixes its rows at their word instead of failing.
         if value.type.tensor_type.shape.dim[0].HasField("dim_value"):
@@ -77,8 +85,38 @@ def _example(inputs: InputSpec) -> dict[str, torch.Tensor]:
     if inputs.categories:
         parts[CATEGORIES] = torch.zeros(ROWS, len(inputs.categories), dtype=torch.int64)
     if inputs.image:
-        parts[IMAGE] = torch.zeros(ROWS, *inputs.image)
+        one = bool(inputs.objects)
+        parts[ONE_IMAGE if one else IMAGE] = torch.zeros(1 if one else ROWS, *inputs.image)
     return parts
+
+
+def _looped(model: onnx.ModelProto, inputs: InputSpec) -> onnx.ModelProto:
+    """Put a graph for one image into a loop over images; its weights stay outside, once.
+
+    Source:
+        ONNX's operator Scan.
+    """
+    shape, answer = [*(inputs.image or ())], [*inputs.answer]
+    body = helper.make_graph(
+        [
+            helper.make_node("Unsqueeze", ["one_pixels", "one_axis"], [ONE_IMAGE]),
+            *model.graph.node,
+            helper.make_node("Squeeze", [ONE_FOUND, "one_axis"], ["one_row"]),
+        ],
+        "image",
+        [helper.make_tensor_value_info("one_pixels", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("one_row", TensorProto.FLOAT, answer)],
+    )
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    graph = whole.graph
+    for name in ("node", "input", "output"):
+        graph.ClearField(name)
+    graph.node.append(helper.make_node("Scan", [IMAGE], [LOGITS], body=body, num_scan_inputs=1))
+    graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "one_axis"))
+    for values, name, each in ((graph.input, IMAGE, shape), (graph.output, LOGITS, answer)):
+        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *each]))
+    return whole
 
 
 @contextlib.contextmanager

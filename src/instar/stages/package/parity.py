@@ -10,22 +10,27 @@ from numpy.typing import NDArray
 from instar.core.data import Task
 from instar.core.finding import Finding, Verdict
 from instar.stats.metrics import fitting
-from instar.tasks import form_of
+from instar.tasks import Form, form_of
 
 Scores = NDArray[np.floating[Any]]
+_PLAIN = Form()
 AGREEMENT = 0.02  # by which accuracy (or R²) may differ between runtimes
 
 
 def network_parity(
-    network: Scores, graph: Scores, outputs: tuple[str, ...], limit: float
+    network: Scores,
+    graph: Scores,
+    outputs: tuple[str, ...],
+    limit: float,
+    form: Form = _PLAIN,
 ) -> Finding:
     """Hold the trained network's scores (n, k, ...) against those of its FP32 graph, per output.
 
-    One output of a regression is measured in standard deviations of the network's answers.
+    One output of a regression is measured in standard deviations of the network's answers. `form`
+    says how answers are apart.
     """
     unit = float(network.std()) or 1.0 if len(outputs) == 1 else 1.0
-    apart = np.abs(network - graph)
-    each = apart.reshape(*apart.shape[:2], -1).max(axis=(0, 2)) / unit  # (k,)
+    each = form.apart(network, graph).max(axis=0) / unit  # (k,)
     furthest = float(each.max())
     passed = furthest <= limit  # NaN is not
     return Finding(

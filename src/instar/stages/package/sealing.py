@@ -29,6 +29,7 @@ from instar.stages.package.precision import compare, decide, unquantisable
 from instar.stages.package.quantise import quantise
 from instar.stages.package.trial import Rows, Trial
 from instar.stats.metrics import fitting
+from instar.tasks import form_of
 
 PLAIN, SMALL = "model.onnx", "model.int8.onnx"
 
@@ -75,14 +76,15 @@ def seal(
         IntegrityError: the key that signs here is not to be used, or not trusted here.
     """
     tools.progress("package", 0, 3, "export")
-    network = export(module, preprocessing.inputs(task.outputs, dense=task.dense), policy.opset)
+    network = export(module, preprocessing.spec(task), policy.opset)
     rows = Rows.of(valid, preprocessing, task)
     answers = probabilities(logits(module, rows.inputs), task)
-    contents = Contents(task, preprocessing, schema, PLAIN, "fp32", task.classes or task.columns)
+    form = form_of(task)
+    contents = Contents(task, preprocessing, schema, PLAIN, "fp32", form.outputs(task))
     plain = Trial.of(assemble(network, preprocessing, task), contents, rows)
-    parity = network_parity(answers, plain.scores, contents.outputs, policy.parity)
+    parity = network_parity(answers, plain.scores, contents.outputs, policy.parity, form)
     served = _Served(contents, plain, (parity,), {PLAIN: plain.graph})
-    if policy.int8 != "never":
+    if policy.int8 != "never" and not task.objects:  # a quantiser does not look into the loop
         tools.progress("package", 1, 3, "quantise")
         served = _try_int8(served, network, calibration, rows, tools=tools, policy=policy)
     tools.progress("package", 2, 3, "seal")

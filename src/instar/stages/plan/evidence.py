@@ -81,7 +81,7 @@ def gather(
     how = champion.preprocessing
     net = build.build(
         champion.network,
-        how.inputs(champion.task.outputs, dense=champion.task.dense),
+        how.spec(champion.task),
         tools.project,
     )
     weights.load(net, tools.artifacts.read(champion.weights))

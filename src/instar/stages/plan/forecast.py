@@ -16,6 +16,7 @@ from instar.core.policy import PlanPolicy
 from instar.core.records import Forecast
 from instar.models.recipes import Recipe
 from instar.models.strategies import STRATEGIES, Case, Route
+from instar.models.tasks import lesson_of
 from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.probe import Probe
 
@@ -99,12 +100,14 @@ def step_seconds(evidence: Evidence, size: int) -> float:
     """Time one training step of the champion's network on `size` rows, CPU seconds, on a copy."""
     net = deepcopy(evidence.net).train()
     places = torch.tensor(list(itertools.islice(itertools.cycle(range(len(evidence.fresh))), size)))
+    lesson, inputs = lesson_of(evidence.task), evidence.fresh.inputs
+    truth = lesson.labels(evidence.fresh.labels[places.numpy()])
     optimizer = torch.optim.AdamW(net.parameters(), fused=True)
     took = []
     with torch.random.fork_rng(devices=[]):
         for _ in range(_WARM_UP + _TIMED):
             began = time.process_time()
-            loss = net(*(part[places] for part in evidence.fresh.inputs)).square().mean()
+            loss = net(*lesson.asked([p[places] for p in inputs], truth)).square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -61,7 +61,7 @@ def means(
 
 def _has_head(net: nn.Module, champion: ModelVersion) -> bool:
     """Try it: a dense layer that is declared last need not make the answer."""
-    inputs = champion.preprocessing.inputs(champion.task.outputs, dense=champion.task.dense)
+    inputs = champion.preprocessing.spec(champion.task)
     try:
         surgery.features(net, example(inputs))
     except surgery.NoHead:

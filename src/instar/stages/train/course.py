@@ -66,6 +66,7 @@ def chart(
         period=policy.period,
         l1=policy.l1,
         l2=policy.l2,
+        lesson=lesson_of(task),
     )
 
 

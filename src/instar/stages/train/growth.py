@@ -22,7 +22,7 @@ def reshaped(
         NotReshapable: its family cannot have it, or it is the user's own.
         NotGrowable: its answers would change.
     """
-    inputs = champion.preprocessing.inputs(champion.task.outputs, dense=champion.task.dense)
+    inputs = champion.preprocessing.spec(champion.task)
     net = build.build(network, inputs, tools.project)
     weights.load(net, tools.artifacts.read(champion.weights))
     change = Change(policy.widen, policy.deepen, policy.dropout)

@@ -63,6 +63,8 @@ def constant_loss(loss: Loss, labels: torch.Tensor, task: Task) -> float:
     Exact for the shares of the classes, their most frequent one, the mean and the median; from
     there on by descent, as other losses need.
 
+    Infinite where no answer can be the same for all rows.
+
     Args:
         labels: As in `Rows`, (n,) or (n, 1).
     Example:
@@ -75,7 +77,8 @@ def constant_loss(loss: Loss, labels: torch.Tensor, task: Task) -> float:
     cells = math.ceil(labels.numel() / _CELLS)
     some = labels[:: max(cells, math.ceil(len(labels) / _ASKED))]
     lesson = lesson_of(task)
-    guesses = lesson.constants(some, task)
+    if not (guesses := lesson.constants(some, task)):
+        return math.inf
 
     def of(answer: torch.Tensor) -> torch.Tensor:
         return loss(lesson.spread(answer, some), some)

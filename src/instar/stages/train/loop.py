@@ -23,8 +23,9 @@ from instar.core.digest import digest_bytes
 from instar.core.errors import Interrupted
 from instar.core.records import Epoch
 from instar.core.tools import Clock, Folder, Pulse, Unwatched
-from instar.models.predict import Floats, logits
+from instar.models.predict import Floats
 from instar.models.surgery import owner
+from instar.models.tasks import Lesson
 from instar.stages.train import checkpoint
 from instar.stages.train.compute import Compute
 from instar.stages.train.flat import Flat
@@ -67,7 +68,7 @@ class Course:
     replayed rows per fresh one. `metric` maps logits (n, k) and labels to the number that the
     history shows. `period` is in epochs. `l1` and `l2` weigh the penalties sum |w| and sum w^2 / 2.
     `average` is the decay of the running average of the weights that is judged and kept; 0: they
-    are themselves.
+    are themselves. `lesson` says what a network is asked, and how it is judged.
     """
 
     rule: Rule
@@ -88,6 +89,7 @@ class Course:
     period: int = 5
     l1: float = 0.0
     l2: float = 0.0
+    lesson: Lesson = field(default_factory=Lesson)
 
     def steps(self, fresh: int) -> int:
         """Count the steps of an epoch over `fresh` rows."""
@@ -294,8 +296,9 @@ def fit(
                 mine, weight = (i, 1.0) if team is None else team.share(i)
                 if team is not None:
                     team.begin(run.steps)
-                out = ask(*[part[mine] for part in data.inputs])  # (b, k)
-                loss = course.loss(out, data.labels[mine])  # ()
+                truth = data.labels[mine]  # (b, ...)
+                out = ask(*course.lesson.asked([p[mine] for p in data.inputs], truth))  # (b, k)
+                loss = course.loss(out, truth)  # ()
                 run.losses[step] = loss.detach()
                 for term in course.terms:
                     loss = loss + term(out, data, mine)  # ()
@@ -430,8 +433,8 @@ def _blame(run: Run, source: Source, course: Course) -> None:
 
 def judge(net: nn.Module, valid: Rows, course: Course) -> tuple[float, float]:
     """Measure loss and metric on rows, in evaluation mode."""
-    out, labels = logits(net, valid.inputs), valid.labels.cpu()  # (n, k)
-    return course.loss(torch.from_numpy(out), labels).item(), course.metric(out, labels)
+    out, loss = course.lesson.judged(net, valid.inputs, valid.labels, course.loss)  # (n, k)
+    return loss, course.metric(out, valid.labels.cpu())
 
 
 def _judged(net: nn.Module, valid: Rows, course: Course, team: Team | None) -> tuple[float, float]:

@@ -139,7 +139,8 @@ def trial(attempt: Attempt, rows: int) -> None:
     some = attempt.rows.take(torch.arange(rows) % len(attempt.rows)).to(place)
     try:
         with torch.random.fork_rng(devices=compute.device.seeds()):
-            out = compute.forward(net.train())(*some.inputs)
+            asked = attempt.course.lesson.asked(some.inputs, some.labels)
+            out = compute.forward(net.train())(*asked)
             loss = attempt.course.loss(out, some.labels)
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -75,5 +75,6 @@ def stored_logits(champion: ModelVersion, artifacts: Artifacts, rows: int) -> Fl
     if champion.replay is None or champion.replay_logits is None:
         return None
     logits = np.load(io.BytesIO(artifacts.read(champion.replay_logits)), allow_pickle=False)
-    fits = logits.shape[:2] == (rows, champion.task.outputs) and np.isfinite(logits).all()
+    wanted = (rows, *champion.preprocessing.spec(champion.task).answer)
+    fits = logits.shape == wanted and np.isfinite(logits).all()
     return logits.astype(np.float32) if fits else None

@@ -187,7 +187,7 @@ def _network(request: Request, how: Preprocessing, tools: Tools, seed: int) -> n
         torch.manual_seed(seed)  # new weights are drawn while the network is built
         return build.build(
             request.network,
-            how.inputs(request.task.outputs, dense=request.task.dense),
+            how.spec(request.task),
             tools.project,
         )
 
@@ -221,7 +221,7 @@ def _teacher(
 ) -> nn.Module | None:
     """Make the champion's network again; None where the request's has another shape."""
     network = replace(request.network, ensemble=champion.network.ensemble)
-    inputs = how.inputs(champion.task.outputs, dense=champion.task.dense)
+    inputs = how.spec(champion.task)
     twin = build.build(network, inputs, tools.project)
     try:
         weights.load(twin, tools.artifacts.read(champion.weights))

@@ -117,7 +117,7 @@ def row_bytes(how: Preprocessing, task: Task) -> int:
         >>> row_bytes(how, Task(TaskKind.BINARY, "y", ("no", "yes")))
         16
     """
-    spec = how.inputs(task.outputs, dense=task.dense)
+    spec = how.spec(task)
     _, labels = lesson_of(task.kind).example(spec)
     label = labels.nbytes // len(labels)
     return 4 * spec.numbers + 8 * len(spec.categories) + 4 * math.prod(spec.image or (0,)) + label

@@ -111,7 +111,7 @@ def _gather(
 
 
 def _network(request: Request, training: Training, tools: Tools) -> nn.Module:
-    inputs = training.preprocessing.inputs(request.task.outputs, dense=request.task.dense)
+    inputs = training.preprocessing.spec(request.task)
     module = build(training.network or request.network, inputs, tools.project)
     put_weights(module, tools.artifacts.read(training.weights))
     return module.eval()

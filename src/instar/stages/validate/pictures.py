@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from PIL import ImageDraw
 
 from instar.core.data import Preprocessing, Task
 from instar.data.images import decode
@@ -23,8 +24,10 @@ EXAMPLES = 12
 CELLS = 100_000  # that a calibration is measured on, at most
 COLUMNS = 8  # of the data, shown in a table of examples
 PIXELS = 96  # of an image's longer side: findings stand in the ledger
+COLOURS = ("#2a9d3a", "#e08a00", "#2060d0")  # of true, earlier and present boxes
 
 Picture = dict[str, Any]
+Box = tuple[float, ...]
 
 
 def rounded(value: float) -> float:
@@ -71,14 +74,12 @@ def calibration(rows: Rows, form: Form) -> Picture:
 
 def confusion(rows: Rows, task: Task) -> Picture:
     """Count each class's cells (down) by the class that was answered (across), per version."""
-    form, matrices = form_of(task), []
-    classes, known = form.names(task), form.known(rows.labels)
-    truth = rows.labels[known].astype(int)
-    for name, scores in _both(rows):
-        counts = np.zeros((len(classes), len(classes)), int)
-        np.add.at(counts, (truth, form.decide(scores, task)[known].astype(int)), 1)
-        matrices.append({"name": name, "counts": counts.tolist()})
-    return {"kind": "confusion", "classes": list(classes), "matrices": matrices}
+    form = form_of(task)
+    matrices = [
+        {"name": name, "counts": form.confused(scores, rows.labels, task).tolist()}
+        for name, scores in _both(rows)
+    ]
+    return {"kind": "confusion", "classes": list(form.names(task)), "matrices": matrices}
 
 
 def intervals(
@@ -117,9 +118,13 @@ def examples(rows: Rows, at: Sequence[int], task: Task, how: Preprocessing) -> P
     told = [tuple(form.told(side[i], task) for side in answers) for i in places]
     if how.image:
         pixels = rows.frame[how.image.name]
+        boxes = [[form.outlines(side[i]) for side in answers] for i in places]
         items = [
-            {"png": _png(pixels[i], how.image.name, i), "caption": f"{true}: {old}, now {new}"}
-            for i, (true, old, new) in zip(places, told, strict=True)
+            {
+                "png": _png(pixels[i], how.image.name, i, drawn),
+                "caption": f"{true}: {old}, now {new}",
+            }
+            for i, (true, old, new), drawn in zip(places, told, boxes, strict=True)
         ]
         return {"kind": "images", "items": items}
     shown = [name for name in how.columns if name in rows.frame.columns][:COLUMNS]
@@ -129,10 +134,20 @@ def examples(rows: Rows, at: Sequence[int], task: Task, how: Preprocessing) -> P
     )
 
 
-def _png(data: bytes, column: str, row: int) -> str:
+def _png(data: bytes, column: str, row: int, boxes: Sequence[Sequence[Box]] = ()) -> str:
+    """Write a small picture, with the true, the earlier and the present boxes where there are."""
     file = io.BytesIO()
     image = decode(data, column, row)
-    image.thumbnail((PIXELS, PIXELS))
+    scale = PIXELS / max(image.size)
+    if not any(boxes):
+        image.thumbnail((PIXELS, PIXELS))
+    else:
+        width, height = (max(1, round(scale * length)) for length in image.size)
+        image = image.convert("RGB").resize((width, height))
+        draw = ImageDraw.Draw(image)
+        for colour, side in zip(COLOURS, boxes, strict=True):
+            for box in side:
+                draw.rectangle([scale * corner for corner in box], outline=colour)
     image.save(file, format="PNG")
     return base64.b64encode(file.getvalue()).decode()
 

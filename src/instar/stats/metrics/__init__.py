@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from instar.core.data import Task, TaskKind
 from instar.core.family import Family
 from instar.stats.metrics.auroc import AUROC
+from instar.stats.metrics.boxes import MAP, MAP50, MEAN_RECALL, OBJECT_F1
 from instar.stats.metrics.calibration import ECE
 from instar.stats.metrics.hits import ACCURACY, F1, PRECISION, RECALL, TOP5
 from instar.stats.metrics.labels import (
@@ -47,6 +48,10 @@ METRICS: Family[Metric] = Family(
         "mean_iou": MEAN_IOU,
         "mean_dice": MEAN_DICE,
         "pixel_accuracy": PIXEL_ACCURACY,
+        "map": MAP,
+        "map50": MAP50,
+        "mean_recall": MEAN_RECALL,
+        "object_f1": OBJECT_F1,
     },
 )
 

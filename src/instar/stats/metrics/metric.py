@@ -74,7 +74,9 @@ def arrays(scores: ArrayLike, labels: ArrayLike, dims: int = 1) -> tuple[Floats,
         BadScores: shapes do not fit, or there are no rows.
     """
     rows, truth = np.asarray(scores, np.float64), np.asarray(labels)
-    fits = rows.ndim == max(2, dims + (dims > 2)) and truth.ndim == dims
+    # Scores of pixels have an axis more than masks; boxes have as many as objects.
+    axes = (2,) if dims < 3 else (dims, dims + 1)
+    fits = rows.ndim in axes and truth.ndim == dims
     if not fits or len(rows) != len(truth) or not len(rows):
         raise BadScores(rows.shape, truth.shape)
     return rows, truth

@@ -13,6 +13,7 @@ import polars as pl
 from instar.core.data import Task, TaskKind, kind_of
 from instar.core.family import Family
 from instar.data.schema.tasks.binary import Binary
+from instar.data.schema.tasks.detection import Detection
 from instar.data.schema.tasks.multiclass import Multiclass
 from instar.data.schema.tasks.multilabel import Multilabel
 from instar.data.schema.tasks.regression import Regression
@@ -27,6 +28,7 @@ TARGETS: Family[Target] = Family(
         "regression": Regression(),
         "multilabel": Multilabel(),
         "segmentation": Segmentation(),
+        "detection": Detection(),
     },
 )
 

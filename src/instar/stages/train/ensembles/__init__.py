@@ -111,7 +111,7 @@ def make(given: Given, route: Route, policy: TrainPolicy) -> Made | Finding:
         network = replace(given.request.network, ensemble=spec)
         state = joined(team.states, whole.state)
         with torch.random.fork_rng(devices=[]):
-            inputs = base.start.preprocessing.inputs(task.outputs, dense=task.dense)
+            inputs = base.start.preprocessing.spec(task)
             net = build.build(network, inputs, given.tools.project)
         net.load_state_dict(state)
         base = replace(base, start=replace(base.start, net=net))

@@ -2,8 +2,9 @@
 
 Logits are (n, k). Labels are int64 (n,) class places for a multiclass task, else float32 (n, 1):
 0 or 1 for a binary task, the value for a regression. Several labels are (n, k) with NaN for one
-that is not known, masks uint8 (n, h, w) with logits (n, k, h, w). To add one, copy `bce.py`, add a
-line here and say in `instar.tasks` which tasks it fits.
+that is not known, masks uint8 (n, h, w) with logits (n, k, h, w). A detector is told its labels,
+(n, 100, 5), and answers with its own losses, (k,), in the place of logits. To add one, copy
+`bce.py`, add a line here and say in `instar.tasks` which tasks it fits.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from instar.stages.train.losses.loss import (
 )
 from instar.stages.train.losses.mae import mae
 from instar.stages.train.losses.mse import mse
+from instar.stages.train.losses.network import network
 from instar.stages.train.losses.own import own
 from instar.tasks import form_of
 
@@ -46,6 +48,7 @@ LOSSES: Family[Loss] = Family(
         "hinge": hinge,
         "focal": focal,
         "dice": dice,
+        "network": network,
     },
 )
 

@@ -22,6 +22,8 @@ def distill(ground: Ground, policy: TrainPolicy) -> Part:
         Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"; as a means against
         flips: Jiang et al. 2022, "Churn Reduction via Distillation".
     """
+    if not ground.task.kind.teachable:
+        return Part()
     return Part(recall=WEIGHT if policy.distill is None else policy.distill)
 
 

@@ -18,12 +18,13 @@ _ROWS, _CHUNK = 1_024, 64
 def ewc(ground: Ground, policy: TrainPolicy) -> Part:
     """Penalise the distance to the champion's weights, each by its Fisher information.
 
-    Measured on replayed rows; without any there is nothing to measure on, and nothing is added.
+    Measured on replayed rows; without any there is nothing to measure on, and nothing is added. Nor
+    is it for a detector, whose losses are not told row by row.
 
     Source:
         Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks".
     """
-    if ground.replay is None:
+    if ground.replay is None or not ground.task.kind.teachable:
         return Part()
     weight = WEIGHT if policy.ewc is None else policy.ewc
     return Part(anchors=(Anchor(weight, ground.champion, information(ground, ground.replay)),))

@@ -28,7 +28,8 @@ def focal(ground: Ground, policy: TrainPolicy) -> Part:
         cells = right(taught, ground.task.kind).float()  # (n, ...)
         return trusting(taught, weight * cells.reshape(len(cells), -1).mean(dim=1))
 
-    return Part(teach=teach if ground.task.kind.judged else None)
+    kind = ground.task.kind
+    return Part(teach=teach if kind.judged and kind.teachable else None)
 
 
 def right(rows: Rows, kind: TaskKind) -> torch.Tensor:

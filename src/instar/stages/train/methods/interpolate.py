@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import TrainPolicy
-from instar.models.predict import logits
+from instar.models.tasks import lesson_of
 from instar.stages.train.loop import State
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
@@ -31,9 +30,8 @@ def interpolate(ground: Ground, policy: TrainPolicy) -> Part:
 
     def judge(net: nn.Module, state: State) -> list[float]:
         net.load_state_dict(state)
-        answers = [torch.from_numpy(logits(net, rows.inputs)) for rows in sides]
-        pairs = zip(answers, sides, strict=True)
-        return [ground.loss(answer, rows.labels).item() for answer, rows in pairs]
+        lesson = lesson_of(ground.task)
+        return [lesson.judged(net, part.inputs, part.labels, ground.loss)[1] for part in sides]
 
     def finish(net: nn.Module, successor: State) -> tuple[State, Finding]:
         before = judge(net, ground.champion)

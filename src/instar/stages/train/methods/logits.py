@@ -28,4 +28,5 @@ def logits(ground: Ground, policy: TrainPolicy) -> Part:
         old = places >= (fresh if rows.fresh is None else rows.fresh)
         return weight * torch.dot(apart, old.to(apart.dtype)) / len(places)
 
-    return Part(term=term if ground.replay is not None else None)
+    there = ground.replay is not None and ground.task.kind.teachable
+    return Part(term=term if there else None)

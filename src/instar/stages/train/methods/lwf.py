@@ -17,6 +17,8 @@ def lwf(ground: Ground, policy: TrainPolicy) -> Part:
     Source:
         Li and Hoiem 2016, "Learning without Forgetting".
     """
+    if not ground.task.kind.teachable:
+        return Part()
     weight = WEIGHT if policy.lwf is None else policy.lwf
 
     def teach(rows: Rows) -> Rows:

@@ -97,7 +97,7 @@ def check(space: Mapping[str, Range], own: Attempt, given: Given, strategy: str)
                 raise FixedArchitecture(strategy, name)
             for value in one.choices or (_number(one.low, one), _number(one.high, one)):
                 with torch.random.fork_rng(devices=[]):
-                    inputs = own.start.preprocessing.inputs(task.outputs, dense=task.dense)
+                    inputs = own.start.preprocessing.spec(task)
                     build.build(
                         network(request.network, {name: value}), inputs, given.tools.project
                     )

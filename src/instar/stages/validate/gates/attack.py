@@ -96,12 +96,12 @@ def pgd(
         part if mask is None else _box(part + _noise(part, rule, generator) * mask, part, how, rule)
         for part, mask in zip(clean, masks, strict=True)
     ]
-    network.eval()
     for _ in range(rule.steps):
         pushed = [part for part, mask in zip(moved, masks, strict=True) if mask is not None]
         for part in pushed:
             part.requires_grad_()
-        loss = lesson.loss(network(*moved), truth)
+        with lesson.quiet(network):
+            loss = lesson.cost(network, moved, truth)
         slopes = iter(torch.autograd.grad(loss, pushed))
         step = PUSH * rule.radius / rule.steps
         moved = [

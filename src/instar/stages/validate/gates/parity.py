@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ValidatePolicy
 from instar.data import preprocessing as prepare
@@ -20,7 +18,8 @@ def parity(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
     rows, task = evidence.fresh, evidence.task
     inputs = prepare.inputs(rows.frame, evidence.candidate.preprocessing)
     network = probabilities(logits(evidence.network(), inputs), task)
-    name = form_of(task).agreement
+    form = form_of(task)
+    name = form.agreement
     metric = fitting(task)[name]
     trained, sealed = (metric(s, rows.labels) for s in (network, rows.candidate))
     apart = abs(trained - sealed)
@@ -31,7 +30,7 @@ def parity(evidence: Evidence, policy: ValidatePolicy) -> tuple[Finding, ...]:
             Verdict.PASS if passed else Verdict.FAIL,
             f"{name} is {trained:.4f} in PyTorch and {sealed:.4f} in the sealed "
             f"{evidence.bundle.precision.upper()} bundle; a score differs by at most "
-            f"{np.abs(network - rows.candidate).max():.2g}",
+            f"{form.apart(network, rows.candidate).max():.2g}",
             measured=apart,
             limit=APART,
             unit=name,
