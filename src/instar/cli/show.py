@@ -99,6 +99,11 @@ def _outcome(done: Outcome) -> None:
     console.print(Text(f"  next: {done.next}", style="bold"))
 
 
+def nothing(done: Mapping[str, Any]) -> None:
+    """Say that there was nothing to do."""
+    console.print(f"[green]✔[/green] {done['message']}")
+
+
 def mark(verdict: str) -> Text:
     """Draw a verdict as a sign that does not rest on colour."""
     sign, colour = MARKS[verdict]

@@ -81,7 +81,8 @@ class Worker:
         block = post.sheet.block(post.slot)
         block.recover()
         self._models = Models(post.root, post.model, store)
-        self._desk = Desk(post.model, block, post.cache)
+        part = (post.slot, len(post.sheet.blocks))
+        self._desk = Desk(post.model, block, post.cache, part)
         self._log = Log(post.root)
         self._ready: Shelf | None = None
         self._server: asyncio.Server | None = None

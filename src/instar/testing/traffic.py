@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from instar.core.errors import BackendError
 from instar.core.tools import Labelled, Route, Served, Stretch
 
 _FAST_MS, _SLOW_MS = 1.0, 1000.0
+_BINS = 20
 
 
 class Silent(BackendError):
@@ -40,6 +41,8 @@ class Behaviour:
     invalid: float = 0.0
     slow: float = 0.0
     noise: float = 0.1
+    outside: float = 0.0
+    empty: float = 0.0
 
 
 @dataclass(slots=True)
@@ -47,9 +50,12 @@ class _Kept:
     requests: dict[int, int] = field(default_factory=dict)
     failed: dict[int, int] = field(default_factory=dict)
     shares: dict[int, float] = field(default_factory=dict)
+    units: dict[int, int] = field(default_factory=dict)
+    slow: dict[int, int] = field(default_factory=dict)
+    odd: dict[int, tuple[int, int]] = field(default_factory=dict)
+    bins: dict[int, list[int]] = field(default_factory=dict)
     errors: int = 0
     invalid: int = 0
-    slow: int = 0
     scores: list[list[float]] = field(default_factory=list)
     labels: list[float] = field(default_factory=list)
     generations: list[int] = field(default_factory=list)
@@ -76,6 +82,7 @@ class FakeTraffic:
         self._random = np.random.default_rng(seed)
         self._kept: dict[str, _Kept] = {}
         self._labels = 0
+        self.skew = 0.0  # the part of the candidate's units that get lost on the way
 
     def route(self) -> Route:
         return self.moves[-1]
@@ -103,6 +110,11 @@ class FakeTraffic:
             self._serve(name, int((chosen == place).sum()), route, labels=labels)
         self.age += seconds
 
+    def ask(self, name: str, n: int) -> None:
+        """Let `n` requests come that name their version; no route gives them to it."""
+        pinned = replace(self.route(), generation=0, shares={name: 0.0})
+        self._serve(name, n, pinned, labels=False)
+
     def _serve(self, name: str, n: int, route: Route, *, labels: bool) -> None:
         behave, kept = self._behave[name], self._kept.setdefault(name, _Kept())
         luck = self._random.random(n)
@@ -115,11 +127,20 @@ class FakeTraffic:
         kept.failed[at] = kept.failed.get(at, 0) + n - good
         kept.errors += int(errors.sum())
         kept.invalid += int(invalid.sum())
-        kept.slow += int((self._random.random(n) < behave.slow).sum())
+        met = n if name == route.champion else int((self._random.random(n) >= self.skew).sum())
+        kept.units[at] = kept.units.get(at, 0) + (met if at else 0)
+        late = int((self._random.random(n) < behave.slow).sum())
+        kept.slow[at] = kept.slow.get(at, 0) + late
+        beyond, blank = kept.odd.get(at, (0, 0))
+        beyond += int((self._random.random(n) < behave.outside).sum())
+        kept.odd[at] = (beyond, blank + int((self._random.random(n) < behave.empty).sum()))
         truth = self._random.beta(0.5, 0.5, good)
         said = np.clip(truth + self._random.normal(0, behave.noise, good), 0, 1)
         kept.scores += [[1 - p, p] for p in said.tolist()]
         kept.generations += [at] * good
+        there = kept.bins.get(at, [0] * _BINS)
+        fresh = np.histogram(said, _BINS, (0, 1))[0].tolist()
+        kept.bins[at] = [a + b for a, b in zip(there, fresh, strict=True)]
         if labels:
             kept.labels += (self._random.random(good) < truth).astype(float).tolist()
             kept.order += range(self._labels, self._labels + good)
@@ -128,22 +149,7 @@ class FakeTraffic:
     def served(self, since_generation: int = 0) -> Mapping[str, Served]:
         self._answer()
         return {
-            name: Served(
-                version=name,
-                requests=sum(kept.requests.values()),
-                errors=kept.errors,
-                invalid=kept.invalid,
-                latency_ms={"p99": _SLOW_MS if kept.slow else _FAST_MS},
-                histogram=(
-                    (_FAST_MS, sum(kept.requests.values()) - kept.slow),
-                    (_SLOW_MS, kept.slow),
-                ),
-                stretches=tuple(
-                    Stretch(at, kept.shares[at], n, kept.failed[at])
-                    for at, n in kept.requests.items()
-                    if at >= since_generation
-                ),
-            )
+            name: _served(name, kept, [at for at in kept.requests if at >= since_generation])
             for name, kept in self._kept.items()
         }
 
@@ -166,3 +172,33 @@ class FakeTraffic:
     def _answer(self) -> None:
         if self.silent:
             raise Silent
+
+
+def _served(name: str, kept: _Kept, routes: Sequence[int]) -> Served:
+    slow = sum(kept.slow.values())
+    return Served(
+        version=name,
+        requests=sum(kept.requests.values()),
+        errors=kept.errors,
+        invalid=kept.invalid,
+        latency_ms={"p99": _SLOW_MS if slow else _FAST_MS},
+        histogram=_bars(sum(kept.requests.values()), slow),
+        stretches=tuple(
+            Stretch(
+                at,
+                kept.shares[at],
+                kept.requests[at],
+                kept.failed[at],
+                units=kept.units[at],
+                outside=kept.odd[at][0],
+                empty=kept.odd[at][1],
+                histogram=_bars(kept.requests[at], kept.slow[at]),
+                scores=tuple(kept.bins[at]),
+            )
+            for at in routes
+        ),
+    )
+
+
+def _bars(n: int, slow: int) -> tuple[tuple[float, int], ...]:
+    return ((_FAST_MS, n - slow), (_SLOW_MS, slow))

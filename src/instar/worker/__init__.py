@@ -37,7 +37,7 @@ from instar.ledger.versions import made as entry_of
 from instar.ledger.versions import version
 from instar.ledger.work import work as made_by
 from instar.pipeline import ApprovalVoid, NetworkChanged, OutOfMemory, Quarantined, Runner
-from instar.serving import routefile
+from instar.serving import looks, routefile
 from instar.serving.client import GatewaySilent, GatewayTraffic
 from instar.serving.settle import Gap, settle
 from instar.stages.admit import admit
@@ -360,7 +360,19 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         rates=rates(policy),
         machine=Machine.of(policy.run),
     )
-    runner = Runner(work.journal, policy, tools, actor=work.actor, epoch=epoch, guard=work.guard)
+
+    def seen(update: str, now: Release) -> None:
+        looks.note(work.home, update, now, tools.clock.now())
+
+    runner = Runner(
+        work.journal,
+        policy,
+        tools,
+        actor=work.actor,
+        epoch=epoch,
+        guard=work.guard,
+        seen=seen,
+    )
     work.runner = runner
     try:
         return runner.run(name, until=until)

@@ -7,19 +7,24 @@ close cases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from instar.core.family import Family
 from instar.core.finding import Finding
 from instar.core.policy import ReleasePolicy
 from instar.stages.release.evidence import Evidence
+from instar.stages.release.gates.empty import empty
 from instar.stages.release.gates.enough import enough
 from instar.stages.release.gates.errors import errors
 from instar.stages.release.gates.failures import failures
 from instar.stages.release.gates.invalid import invalid
 from instar.stages.release.gates.latency import latency
+from instar.stages.release.gates.outside import outside
 from instar.stages.release.gates.quality import quality
 from instar.stages.release.gates.score_shift import score_shift
+from instar.stages.release.gates.slow import slow
+from instar.stages.release.gates.split import split
+from instar.stages.release.gates.window import window
 
 Gate = Callable[[Evidence, ReleasePolicy, float], Finding]
 
@@ -29,18 +34,35 @@ GATES: Family[Gate] = Family(
         "invalid": invalid,
         "errors": errors,
         "latency": latency,
+        "outside": outside,
+        "empty": empty,
+        "split": split,
         "failures": failures,
+        "slow": slow,
         "quality": quality,
         "score_shift": score_shift,
+        "window": window,
         "enough": enough,
     },
 )
 
-ALPHA = {"errors": 0.1, "latency": 0.1, "failures": 0.4, "quality": 0.4}
+ALPHA = {
+    "errors": 0.05,
+    "latency": 0.05,
+    "outside": 0.025,
+    "empty": 0.025,
+    "split": 0.05,
+    "failures": 0.25,
+    "slow": 0.1,
+    "quality": 0.4,
+    "score_shift": 0.05,
+}
 """Parts of the policy's `alpha`. Gates that are not named here judge nothing by chance."""
 
 
-def look(evidence: Evidence, policy: ReleasePolicy) -> Iterator[Finding]:
-    """Ask every gate."""
-    for name, gate in GATES.items():
-        yield gate(evidence, policy, policy.alpha * ALPHA.get(name, 0.0))
+def look(
+    evidence: Evidence, policy: ReleasePolicy, gates: Mapping[str, float]
+) -> Iterator[Finding]:
+    """Ask the gates of a plan, each with the false alarms that it may spend there."""
+    for name, alpha in gates.items():
+        yield GATES[name](evidence, policy, alpha)
