@@ -10,6 +10,8 @@ from instar.cli.options import HERE, By, Json, Reason, Root, workspace
 
 Why = Annotated[str, typer.Option("--reason", help="Why; it is recorded.")]
 
+NOTHING = {"changed": False, "message": "nothing is in progress"}
+
 
 def release(update: str, root: Root = HERE, by: By = None, json: Json = False) -> None:
     """Hand traffic over to an approved candidate, watching every step."""
@@ -31,14 +33,26 @@ def pause(
 
 
 def resume(
-    update: str, reason: Why = "", root: Root = HERE, by: By = None, json: Json = False
+    update: Annotated[
+        str | None, typer.Argument(help="The update; without a name the one that is open.")
+    ] = None,
+    reason: Why = "",
+    root: Root = HERE,
+    by: By = None,
+    json: Json = False,
 ) -> None:
     """Carry an open update on, after a crash or a word of people; let a paused release go on."""
     from instar.cli import show
 
+    space = workspace(root, by)
     with show.progress(json) as tell:
-        outcome = workspace(root, by).resume(update, reason=reason, tell=tell)
-    show.outcome(outcome, json)
+        if update is None:
+            outcome = space.resume_any(tell=tell)
+        else:
+            outcome = space.resume(update, reason=reason, tell=tell)
+    if outcome is not None:
+        show.outcome(outcome, json)
+    show.result(NOTHING, json, show.nothing)
 
 
 def promote(
@@ -80,8 +94,7 @@ def abort(
     outcome = space.abort(update, reason=reason) if update else space.abort_open(reason=reason)
     if outcome is not None:
         show.outcome(outcome, json)
-        return
-    show.result({"changed": False, "message": "nothing is in progress"}, json, show.nothing)
+    show.result(NOTHING, json, show.nothing)
 
 
 def rollback(reason: Reason, root: Root = HERE, by: By = None, json: Json = False) -> None:

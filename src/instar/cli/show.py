@@ -194,6 +194,9 @@ def status(done: Mapping[str, Any]) -> None:
         after = found["next"] or "closed by the next command that works, or by instar serve"
         gap = Text.assemble("  ", mark("inconclusive"), f" {found['problem']}; {after}")
         console.print(gap, soft_wrap=True)
+    for row in done["queued"]:
+        waits = f"  queued (entry {row['entry']})  {row['reason']}; next: instar resume"
+        console.print(Text(waits), soft_wrap=True)
     for row in done["updates"]:
         line = f"  {row['update']}  {row['state']:<12} {row['stage']:<11} {row['reason']}"
         console.print(Text(line))

@@ -202,6 +202,9 @@ class Workspace:
         Raises:
             InputError: the data cannot be used, an update is open, or this machine is not one that
                 the policy wants updates on; nothing was written.
+
+        Where a release is under way whose plan lets newcomers queue, the update waits for its end:
+        the outcome is then that of the release, unchanged.
         """
         from instar.service.environment import require
 
@@ -223,6 +226,16 @@ class Workspace:
 
             return steer.resume(self, update, why, tell)
         return self._stands(self._work("resume", tell, update=update))
+
+    def resume_any(self, *, tell: Tell | None = None) -> Outcome | None:
+        """Carry the open update on, or begin the one that has waited longest; None without any."""
+        if not self._begun:
+            return None
+        for name in reversed(self.update_ids()):
+            if self.state(name).state.open:
+                return self.resume(name, tell=tell)
+        done = self._work("queued", tell)
+        return self._stands(done) if done["update"] else None
 
     def release(self, update: str, *, tell: Tell | None = None) -> Outcome:
         """Hand traffic over to an approved candidate, step by step.
@@ -250,6 +263,9 @@ class Workspace:
     def _stands(self, done: Mapping[str, Any]) -> Outcome:
         """Say where an update stands after a worker; one that was told to stop says so."""
         outcome = self.outcome(str(done["update"]))
+        if queued := done.get("queued"):
+            said = f"queued as entry {queued}: it begins when {outcome.update} has ended"
+            return replace(outcome, changed=False, message=said, next="instar status -w")
         said = done.get("interrupted")
         return replace(outcome, message=f"interrupted: {said}") if said else outcome
 
@@ -607,8 +623,19 @@ class Workspace:
             "since": entry.at if entry else None,
             "metrics": dict(entry.body["metrics"]) if entry else {},
             "traffic": {"problem": found.problem, "next": found.todo} if found else None,
+            "queued": self._queued(),
             "updates": self.updates(),
         }
+
+    def _queued(self) -> list[dict[str, Any]]:
+        from instar.ledger import queue
+
+        rows = [
+            {"entry": entry.seq, "at": entry.at, **{k: entry.body[k] for k in ("reason", "by")}}
+            for entry in queue.waiting(self.journal, self.project.model)
+        ]
+        named: list[dict[str, Any]] = self._named(rows)
+        return named
 
     def live(self, update: str | None = None) -> dict[str, Any]:
         """Tell where a release stands at this moment; see `live.live`.
