@@ -94,6 +94,25 @@ class Workspace:
 
         return revealed(value, self.journal.people())
 
+    def acting(self, by: str) -> Workspace:
+        """Open the same workspace as somebody else.
+
+        Raises:
+            BadWords: it is no name.
+        """
+        made = Workspace(self.root, by=by, settings=self.settings)
+        shared = {
+            name: self.__dict__[name] for name in ("project", "journal") if name in vars(self)
+        }
+        vars(made).update(shared)
+        return made
+
+    def token(self) -> str:
+        """Return the word that lets a program change something over HTTP; it is made at need."""
+        from instar.ledger.api_token import token
+
+        return token(self.home)
+
     def init(self, *, model: str, kind: str, target: str, build: str) -> dict[str, Any]:
         """Write a first `instar.yaml`.
 
