@@ -16,10 +16,9 @@ from benchmarks.serving.figures import Figure, Given
 from instar.core.policy import ReleasePolicy, StepRule
 from instar.core.records import Phase
 from instar.core.tools import Served, Stretch
-from instar.stages.release.evidence import Answers, Evidence
-from instar.stages.release.gates import look
-from instar.stages.release.phases import Action, decide, judge
-from instar.stats.two_rates import Pair
+from instar.stages.release.evidence import Answers, Evidence, Together, Window
+from instar.stages.release.gates import ALPHA, GATES, look
+from instar.stages.release.phases import Action, decide, event, judge
 
 SHARE, GOOD, BAD = 0.1, 0.01, 0.05
 LOOK = 100  # requests between two looks: a tick of one second at 100 a second
@@ -30,6 +29,8 @@ STEP = StepRule(share=SHARE, requests=10 * LENGTH)
 POLICY = ReleasePolicy(steps=(STEP,))
 _NONE = np.zeros(0)
 _ANSWERS = Answers(_NONE, np.zeros(0, bool), _NONE)
+_WINDOW = Window("", None, 0)
+_GATES = {name: POLICY.alpha * ALPHA.get(name, 0.0) for name in GATES}
 
 
 def release(rate: float, length: int, rng: np.random.Generator) -> int:
@@ -42,8 +43,9 @@ def release(rate: float, length: int, rng: np.random.Generator) -> int:
     ]
     candidate, champion = (np.cumsum(np.stack(part), axis=1) for part in counts)
     for turn in range(looks):
-        findings = tuple(look(_evidence(candidate[:, turn], champion[:, turn]), POLICY))
-        if decide(Phase.STEP, judge(findings))[1] is Action.ROLL_BACK:
+        seen = _evidence(candidate[:, turn], champion[:, turn])
+        found = event(judge(look(seen, POLICY, _GATES)))
+        if decide(Phase.STEP, found)[1] is Action.ROLL_BACK:
             return LOOK * (turn + 1)
     return 0
 
@@ -51,31 +53,34 @@ def release(rate: float, length: int, rng: np.random.Generator) -> int:
 def _evidence(candidate: NDArray[np.int64], champion: NDArray[np.int64]) -> Evidence:
     ours = _served("candidate", SHARE, *map(int, candidate))
     theirs = _served("champion", 1 - SHARE, *map(int, champion))
-    pair = Pair(SHARE, theirs.requests, theirs.errors, ours.requests, ours.errors)
     return Evidence(
         step=STEP,
         age_s=ours.requests / SHARE / LOOK,
         requests=ours.requests,
         labels=0,
+        idle=False,
         champion=theirs,
         candidate=ours,
-        pairs=(pair,),
+        together=(Together(SHARE, theirs.stretches[0], ours.stretches[0]),),
+        strays=(),
         quality="brier",
         answers=_ANSWERS,
+        windows=(_WINDOW, _WINDOW),
         champion_scores=_NONE,
         candidate_scores=_NONE,
     )
 
 
 def _served(name: str, share: float, requests: int, errors: int, slow: int) -> Served:
+    times = ((1.0, requests - slow), (400.0, slow))
     return Served(
         version=name,
         requests=requests,
         errors=errors,
         invalid=0,
         latency_ms={"p99": 1.0},
-        histogram=((1.0, requests - slow), (400.0, slow)),
-        stretches=(Stretch(1, share, requests, errors),),
+        histogram=times,
+        stretches=(Stretch(1, share, requests, errors, units=requests, histogram=times),),
     )
 
 

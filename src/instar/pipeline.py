@@ -35,6 +35,7 @@ from instar.core.records import (
     Approval,
     Bundle,
     ModelVersion,
+    Orders,
     Past,
     Phase,
     Release,
@@ -93,12 +94,18 @@ STAGES: tuple[Stage, ...] = tuple(
 
 
 Guard = Callable[[str], AbstractContextManager[None]]
-Show = Callable[[str, Release], None]
 
 
 def unwatched(_: str) -> AbstractContextManager[None]:
     """Let a stage work with nobody looking."""
     return nullcontext()
+
+
+Seen = Callable[[str, Release], None]
+
+
+def unseen(_update: str, _now: Release) -> None:
+    """Show a look to nobody."""
 
 
 def last_of(record: type) -> Any:
@@ -117,7 +124,7 @@ class Runner:
 
     Args:
         guard: Watches over the work of a stage, which it is given by its key.
-        show: Told where a release stands: the candidate's version, and the record.
+        seen: Shown every look of a release, whether or not it is filed.
     """
 
     def __init__(
@@ -129,11 +136,11 @@ class Runner:
         actor: str,
         epoch: int | None,
         guard: Guard = unwatched,
-        show: Show = lambda *_: None,
+        seen: Seen = unseen,
     ) -> None:
         self.journal, self.policy, self.tools = journal, policy, tools
         self.actor, self.epoch = actor, epoch
-        self._guard, self._show = guard, show
+        self._guard, self._seen = guard, seen
         self._attempts: dict[str, int] = {}
         self._dated = 0.0
 
@@ -186,6 +193,7 @@ class Runner:
         lent: dict[Any, Any] = dict(state.records)
         lent[ModelVersion] = self.champion(state.request)
         lent[Votes] = state.votes
+        lent[Orders] = state.orders
         lent[Rungs] = state.rungs
         if Past in stage.needs.values():
             lent[Past] = outcomes(self.journal, state.request)
@@ -323,8 +331,9 @@ class Runner:
         bodies: dict[Any, Any] = {KINDS[e.kind]: e.body for e in entries if e.kind in KINDS}
         bodies |= {last_of(record): body for record, body in bodies.items()}
         bodies[ModelVersion] = entry_of(self.journal, request.model, request.champion).body
-        votes = [entry.body for entry in entries if entry.kind == "vote"]
-        bodies[Votes] = votes[: len(state.votes)]  # people may have spoken since
+        said = {kind: [e.body for e in entries if e.kind == kind] for kind in ("vote", "order")}
+        bodies[Votes] = said["vote"][: len(state.votes)]  # people may have spoken since
+        bodies[Orders] = said["order"][: len(state.orders)]
         bodies[Rungs] = filed(state.rungs)
         if Past in needs.values():
             bodies[Past] = filed(outcomes(self.journal, request))
@@ -364,10 +373,10 @@ class Runner:
             if last is not None and last.phase is Phase.PROMOTING:
                 self._promote(state)
             now: Release = self._call(stage, self._inputs(stage, state), scratch)
+            self._seen(state.request.update, now)
             if moved(last, now):
                 key = f"release:{state.request.update}:{len(state.releases) + 1}"
                 self._append(stage, now, state, key)
-            self._show(state.records[Bundle].version, now)
             ended = now.phase in (Phase.PROMOTED, Phase.ROLLED_BACK)
             self.tools.progress("release", ended, ended, f"{now.phase.value}: {now.reason}")
             state = self.update(state.request.update)
@@ -456,13 +465,20 @@ def _filed(stage: Stage, state: Update) -> bool:
 
 def moved(last: Release | None, now: Release) -> bool:
     """Tell whether a tick changed more than counts."""
-    if last is None:
-        return True
-    return (last.phase, last.step, last.verdict, dict(last.shares)) != (
-        now.phase,
-        now.step,
-        now.verdict,
-        dict(now.shares),
+    return last is None or _standing(last) != _standing(now)
+
+
+def _standing(at: Release) -> tuple[Any, ...]:
+    """Name what of a release is more than counts; whatever the next tick goes by is filed."""
+    return (
+        at.phase,
+        at.paused,
+        at.step,
+        at.verdict,
+        dict(at.shares),
+        at.orders,
+        dict(at.fails),
+        at.blind,
     )
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from instar.core.policy import Policy
-from instar.core.records import ModelVersion, Past, Request, Rungs
+from instar.core.records import ModelVersion, Orders, Past, Request, Rungs
 from instar.core.update import KINDS
 from instar.core.update import STAGES as JUDGED
 from instar.pipeline import STAGES, Votes, last_of
@@ -17,7 +17,7 @@ from instar.pipeline import STAGES, Votes, last_of
 def test_stage_asks_only_for_what_exists_by_then(number: int) -> None:
     stage = STAGES[number]
     made = {earlier.makes for earlier in STAGES[:number]}
-    lent = {Request, ModelVersion, Votes, Past, Rungs, last_of(stage.makes), *made}
+    lent = {Request, ModelVersion, Votes, Orders, Past, Rungs, last_of(stage.makes), *made}
     assert set(stage.needs.values()) <= lent
 
 

@@ -11,6 +11,7 @@ import pytest
 from instar.core.codec import encode
 from instar.core.records import Phase
 from instar.core.tools import Route
+from instar.core.update import State, replay
 from instar.ledger.journal import Hold, SqliteJournal
 from instar.serving import routefile
 from instar.serving.settle import Gap, gap, settle
@@ -132,6 +133,34 @@ def test_warm_version_is_let_go_when_its_hold_is_over(home: Path, journal: Sqlit
     settle(home, "demand", journal, ("boot", 160.0))
     there = routefile.read(home)
     assert (there.warm, there.manifests) == ((), {line.NEW: line.digest(line.NEW)})
+
+
+def test_release_is_retired_once_when_the_version_before_is_let_go(
+    home: Path, journal: SqliteJournal
+) -> None:
+    line.file(journal, *line.MADE, line.approval(), line.moving(Phase.PROMOTING, 0.5))
+    here = journal.champion("demand")
+    journal.promote(
+        "demand",
+        expect=here.seq,
+        body=encode(replace(line.model(line.NEW, line.OLD), update="u0001")),
+        actor="bob",
+        epoch=None,
+        update="u0001",
+        hold=Hold(60.0, *BOOT),
+    )
+    line.file(journal, line.moving(Phase.PROMOTED, 1.0))
+    routefile.write(home, route(line.NEW, warm=(line.OLD,)))
+    settled(home, journal)
+    assert len(journal.entries(kind="release")) == 2
+    for _ in range(2):
+        settle(home, "demand", journal, ("boot", 160.0))
+    last = journal.entries(kind="release")
+    assert [entry.body["phase"] for entry in last] == ["promoting", "promoted", "retired"]
+    assert last[-1].body["cause"] == "time"
+    assert line.OLD in last[-1].body["reason"]
+    state = replay(journal.entries(update="u0001"))
+    assert (state.state, state.promoted) == (State.PROMOTED, True)
 
 
 def test_settle_gives_way_to_whoever_moves_at_this_moment(

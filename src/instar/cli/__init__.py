@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from instar.cli import audit, bundle, convert, diff, doctor, entry, history, label, reproduce
+from instar.cli import release as verbs
 from instar.cli.log import log
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
 from instar.cli.store import store
@@ -139,14 +140,7 @@ def update(
     show.outcome(outcome, json)
 
 
-@app.command()
-def resume(update: str, root: Root = HERE, by: By = None, json: Json = False) -> None:
-    """Carry an open update on, after a crash or after people have spoken."""
-    from instar.cli import show
-
-    with show.progress(json) as tell:
-        outcome = workspace(root, by).resume(update, tell=tell)
-    show.outcome(outcome, json)
+app.command("resume")(verbs.resume)
 
 
 @app.command()
@@ -184,42 +178,28 @@ def reject(
     show.outcome(outcome, json)
 
 
-@app.command()
-def release(update: str, root: Root = HERE, by: By = None, json: Json = False) -> None:
-    """Hand traffic over to an approved candidate, watching every step."""
-    from instar.cli import show
-
-    with show.progress(json) as tell:
-        outcome = workspace(root, by).release(update, tell=tell)
-    show.outcome(outcome, json)
-
-
-@app.command()
-def abort(
-    update: str, reason: Reason, root: Root = HERE, by: By = None, json: Json = False
-) -> None:
-    """Withdraw an open update; a release under way goes back first."""
-    from instar.cli import show
-
-    show.outcome(workspace(root, by).abort(update, reason=reason), json)
-
-
-@app.command()
-def rollback(reason: Reason, root: Root = HERE, by: By = None, json: Json = False) -> None:
-    """Put the champion's predecessor back: traffic first, then the record."""
-    from instar.cli import show
-
-    show.result(workspace(root, by).rollback(reason=reason), json, show.rolled_back)
+for verb in (verbs.release, verbs.pause, verbs.promote, verbs.abort, verbs.rollback):
+    app.command(verb.__name__)(verb)
 
 
 @app.command()
 def status(
-    update: Annotated[str | None, typer.Argument()] = None, root: Root = HERE, json: Json = False
+    update: Annotated[str | None, typer.Argument()] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Draw a release anew until it has ended.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two drawings.")] = 1.0,
+    root: Root = HERE,
+    json: Json = False,
 ) -> None:
-    """Say what serves and where each update stands."""
+    """Say what serves and where each update stands; with -w follow a release as it goes."""
     from instar.cli import show
 
     space = workspace(root)
+    if watch:
+        from instar.cli import watching
+
+        raise SystemExit(watching.watch(space, update, every_s=every, as_json=json))
     if update is not None:
         show.outcome(space.outcome(update), json, leave=False)
         return

@@ -17,10 +17,11 @@ def run(space: Workspace, port: int, pages: int, workers: int = 0, cache: int = 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     serving = space.serve(port, workers=workers, cache=cache)
-    with serving as gateway, dashboard(space, pages) as url:
+    with serving as gateway, dashboard(space, pages, space.token()) as url:
         console.print(f"[green]✔[/green] [bold]{space.champion().name}[/bold] serves")
         console.print(f"  predictions  {gateway.url}/v2/models/{space.project.model}/infer")
         console.print(f"  dashboard    {url}")
+        console.print(f"  control      {url}api/v1/release, token in .instar/keys/api.token")
         console.print("  end with Ctrl-C")
         while not ended.wait(1):
             if gateway.process.poll() is not None:

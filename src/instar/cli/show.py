@@ -99,6 +99,11 @@ def _outcome(done: Outcome) -> None:
     console.print(Text(f"  next: {done.next}", style="bold"))
 
 
+def nothing(done: Mapping[str, Any]) -> None:
+    """Say that there was nothing to do."""
+    console.print(f"[green]✔[/green] {done['message']}")
+
+
 def mark(verdict: str) -> Text:
     """Draw a verdict as a sign that does not rest on colour."""
     sign, colour = MARKS[verdict]
@@ -189,6 +194,9 @@ def status(done: Mapping[str, Any]) -> None:
         after = found["next"] or "closed by the next command that works, or by instar serve"
         gap = Text.assemble("  ", mark("inconclusive"), f" {found['problem']}; {after}")
         console.print(gap, soft_wrap=True)
+    for row in done["queued"]:
+        waits = f"  queued (entry {row['entry']})  {row['reason']}; next: instar resume"
+        console.print(Text(waits), soft_wrap=True)
     for row in done["updates"]:
         line = f"  {row['update']}  {row['state']:<12} {row['stage']:<11} {row['reason']}"
         console.print(Text(line))

@@ -414,14 +414,50 @@ class ReleasePolicy:
     errors: float = setting(0.02, "share of failed answers that trips at once", ge=0, le=1)
     p99_ms: float = setting(200.0, "p99 latency that trips at once", gt=0)
     trip_requests: int = setting(50, "requests before a tripwire can trip", ge=1)
+    slow_ms: float = setting(
+        0.0,
+        "latency from which an answer counts as slow beside the champion's; 0: half of p99_ms",
+        ge=0,
+    )
+    outside: float = setting(
+        0.05,
+        "share of a regression's answers beyond the target's range in training that trips",
+        ge=0,
+        le=1,
+    )
+    empty: float = setting(0.1, "share of answers with nothing in them that trips", ge=0, le=1)
+    score_shift: float | None = setting(
+        None,
+        "difference of the mean scores that fails once it is proven; empty: reported",
+        gt=0,
+        le=1,
+    )
+    window: int = setting(100, "labelled answers of the moving window of the live metric", ge=1)
+    window_metric: str = setting("auto", "the live metric; or by task")
+    preview: int = setting(
+        0,
+        "requests that name the candidate before a blue-green switch; 0: none are waited for",
+        ge=0,
+    )
     quality_margin: float = setting(
         0.02, "loss of live quality that still counts as not worse", ge=0
     )
     quality: str = setting(
         "auto", "live quality per answer: brier, accuracy, squared_error; or by task"
     )
+    fail_after: int = setting(
+        1, "looks in which a gate fails before the release rolls back; n means n", ge=1
+    )
     max_hold_s: float = setting(
         86_400.0, "seconds without a decision before a person is asked", gt=0
+    )
+    max_error_s: float = setting(
+        600.0,
+        "seconds in which nothing can be measured before the release rolls back; 0: never",
+        ge=0,
+    )
+    arrival: Literal["refuse", "queue", "replace"] = setting(
+        "refuse", "what becomes of an update that is asked for while a release is under way"
     )
     tick_s: float = setting(1.0, "seconds between two looks", gt=0)
     hold_s: float = setting(

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from instar.core.data import Cleaning, Preprocessing, Schema, Snapshot, Split, Task, TaskKind
 from instar.core.finding import Finding, Interval, Verdict
+from instar.core.policy import StepRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,18 +505,78 @@ class Phase(enum.Enum):
     PAUSED = "paused"
     PROMOTING = "promoting"
     PROMOTED = "promoted"
+    RETIRED = "retired"
     ABORTING = "aborting"
     ROLLED_BACK = "rolled_back"
+
+
+class Pause(enum.Enum):
+    """Why a release is paused: nothing was decided, a person said so, or no request came."""
+
+    INCONCLUSIVE = "inconclusive"
+    PERSON = "person"
+    NO_TRAFFIC = "no traffic"
+
+
+class OrderKind(enum.Enum):
+    """What a person may tell a release that is under way."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    SKIP = "skip"
+    PROMOTE = "promote"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one person told a release. `at` in seconds since the epoch.
+
+    A promotion may name gates (`lets_pass`) whose FAIL it goes over.
+    """
+
+    kind: OrderKind
+    by: str
+    at: float
+    reason: str = ""
+    lets_pass: tuple[str, ...] = ()
+
+
+Orders: TypeAlias = tuple[Order, ...]
+"""What people told a release, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePlan:
+    """What a release will do; made with its first record, and never changed.
+
+    `gates` are those that judge, each with the probability of a false alarm that it may spend.
+    `policy` is the digest of the policy that it was made of, `arrival` what becomes of an update
+    that is asked for meanwhile.
+    """
+
+    champion: str
+    candidate: str
+    strategy: str
+    steps: tuple[StepRule, ...]
+    gates: Mapping[str, float]
+    policy: str
+    arrival: str = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """Phase and shares of traffic now, and the evidence for the last move.
 
-    `shares` maps version names to fractions that sum to 1. `requests` and `labels` are those of
-    the candidate since the release began, which is when the route had `generation`. `began_at` and
-    `since` are dates, in seconds since the epoch. `rehearsed_s` is how long the rehearsed way back
-    took.
+    `shares` maps version names to fractions that sum to 1, `before` those before the move.
+    `requests` and `labels` are those of the candidate since the release began, which is when the
+    route had `generation`. `began_at` and `since` are dates, in seconds since the epoch.
+    `rehearsed_s` is how long the rehearsed way back took.
+
+    `cause` says what moved it: gates, time, the gateway, or a person. `paused` is why, while the
+    phase is PAUSED. `orders` counts the people's orders that were heeded. `fails` counts for each
+    gate the looks in which it failed. `blind` is since when nothing could be measured, as a start
+    of the machine and seconds since. `plan` is what it does, `config` the plan's digest; both are
+    missing in records from before there was a plan.
     """
 
     phase: Phase
@@ -531,6 +592,14 @@ class Release:
     generation: int = 0
     rehearsed_s: float | None = None
     rollback_s: float | None = None
+    before: Mapping[str, float] = field(default_factory=dict)
+    cause: str = ""
+    paused: Pause | None = None
+    orders: int = 0
+    fails: Mapping[str, int] = field(default_factory=dict)
+    blind: tuple[str, float] | None = None
+    plan: ReleasePlan | None = None
+    config: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,13 +238,21 @@ class Route:
 class Stretch:
     """What one version did under one route: its share of traffic, requests, failed ones.
 
-    Generation 0 holds what no route chose: requests that named their version.
+    Generation 0 holds what no route chose: requests that named their version. `units` counts
+    whom the route gave to the version, each once. `outside` are requests with an answer beyond
+    what the target was in training, `empty` those with an answer that holds nothing. `histogram`
+    is as in `Served`; `scores` counts them by twentieths from 0 to 1, where scores are such.
     """
 
     generation: int
     share: float
     requests: int
     failed: int
+    units: int = 0
+    outside: int = 0
+    empty: int = 0
+    histogram: tuple[tuple[float, int], ...] = ()
+    scores: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from instar.core.records import (
     Admission,
     Approval,
     Bundle,
+    Order,
+    Orders,
     Phase,
     Plan,
     Release,
@@ -36,6 +38,7 @@ KINDS: Mapping[str, type] = {
     "validation": Validation,
     "vote": Vote,
     "approval": Approval,
+    "order": Order,
     "release": Release,
     "watch": Watch,
 }
@@ -75,7 +78,7 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What the ledger says about one update: the last record of each kind, and all votes.
+    """What the ledger says about one update: the last record of each kind; all votes and orders.
 
     `failure` and `withdrawn` say why it ended so, where it did. `promoted` says that its
     candidate became champion, `taken_back` that a person put the champion before back. `rungs`
@@ -86,6 +89,7 @@ class Update:
     records: Mapping[type, Any]
     votes: tuple[Vote, ...] = ()
     releases: tuple[Release, ...] = ()
+    orders: Orders = ()
     failure: str = ""
     withdrawn: str = ""
     promoted: bool = False
@@ -140,7 +144,7 @@ class Update:
 def _of_release(release: Release, *, promoted: bool) -> State:
     if release.phase is Phase.ROLLED_BACK:
         return State.ROLLED_BACK
-    if release.phase is Phase.PROMOTED and promoted:
+    if release.phase in (Phase.PROMOTED, Phase.RETIRED) and promoted:
         return State.PROMOTED
     return State.RELEASING
 
@@ -179,6 +183,7 @@ def replay(entries: Iterable[Written]) -> Update:
     records: dict[type, Any] = {}
     votes: list[Vote] = []
     releases: list[Release] = []
+    orders: list[Order] = []
     seen: list[str] = []
     rungs: list[Rung] = []
     failure = withdrawn = ""
@@ -189,6 +194,8 @@ def replay(entries: Iterable[Written]) -> Update:
             records[KINDS[entry.kind]] = record
             if isinstance(record, Vote):
                 votes.append(record)
+            if isinstance(record, Order):
+                orders.append(record)
             if isinstance(record, Release):
                 releases.append(record)
             if isinstance(record, Validation) and (rung := _climbed(records)):
@@ -201,6 +208,7 @@ def replay(entries: Iterable[Written]) -> Update:
         records=records,
         votes=tuple(votes),
         releases=tuple(releases),
+        orders=tuple(orders),
         failure=failure,
         withdrawn=withdrawn,
         promoted="promotion" in seen,

@@ -6,6 +6,7 @@ A collection keeps
   `keep` versions that were promoted or adopted, and whatever is held for the way back; with each
   of them everything that the update behind it left, so that it can be explained and made again;
 * what an open update has left so far, and what is younger than the last record of one that runs;
+* what an update in the queue waits with;
 * what any entry names and is smaller than `SMALL`: policies, reports, cards are the evidence;
 * what is young: its writer may not have recorded it yet.
 
@@ -26,6 +27,7 @@ from instar.core.digest import is_digest, short
 from instar.core.errors import IntegrityError
 from instar.core.tools import Artifacts, Progress
 from instar.core.update import State, replay
+from instar.ledger import queue
 from instar.ledger.artifacts import MissingArtifact, Stored
 from instar.ledger.journal import Entry, Journal
 
@@ -125,7 +127,7 @@ def mark(
     """
     # Open updates first: one that is promoted meanwhile is seen here, or as a champion below.
     opened, since = _opened(journal)
-    roots = [*opened, *_versions(journal, keep, boot)]
+    roots = [*opened, *queue.waiting(journal), *_versions(journal, keep, boot)]
     there = frozenset(store.digests())
     needed = {digest for entry in roots for digest in _named(entry.body)}
     kept = {digest for entry in roots for digest in _digests([entry.body, entry.work])}

@@ -65,6 +65,7 @@ def _broken(marks: list[Stage]) -> list[Stage]:
 
 _PHASES = {
     Phase.PROMOTED: ("pass", "promoted"),
+    Phase.RETIRED: ("pass", "promoted"),
     Phase.ROLLED_BACK: ("fail", "rolled back"),
     Phase.PENDING: ("open", "pending"),
     Phase.SHADOW: ("open", "in the shadow"),

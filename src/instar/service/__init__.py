@@ -94,6 +94,23 @@ class Workspace:
 
         return revealed(value, self.journal.people())
 
+    def acting(self, by: str) -> Workspace:
+        """Open the same workspace as somebody else.
+
+        Raises:
+            BadWords: it is no name.
+        """
+        made = Workspace(self.root, by=by, settings=self.settings)
+        known = vars(self)
+        vars(made).update({name: known[name] for name in ("project", "journal") if name in known})
+        return made
+
+    def token(self) -> str:
+        """Return the word that lets a program change something over HTTP; it is made at need."""
+        from instar.ledger.api_token import token
+
+        return token(self.home)
+
     def init(self, *, model: str, kind: str, target: str, build: str) -> dict[str, Any]:
         """Write a first `instar.yaml`.
 
@@ -232,6 +249,9 @@ class Workspace:
         Raises:
             InputError: the data cannot be used, an update is open, or this machine is not one that
                 the policy wants updates on; nothing was written.
+
+        Where a release is under way whose plan lets newcomers queue, the update waits for its end:
+        the outcome is then that of the release, unchanged.
         """
         from instar.service.environment import require
 
@@ -242,10 +262,27 @@ class Workspace:
             done = self._work("update", tell, source=file, reason=why, seed=seed)
         return self._stands(done)
 
-    def resume(self, update: str, *, tell: Tell | None = None) -> Outcome:
-        """Carry an open update on, after people have spoken or after a crash."""
-        self.state(update)
+    def resume(self, update: str, *, reason: str = "", tell: Tell | None = None) -> Outcome:
+        """Carry an open update on, after people have spoken or after a crash; let a release go on.
+
+        A release that is paused goes on from where it stands.
+        """
+        why = words("reason", reason)
+        if self.state(update).state is State.RELEASING:
+            from instar.service import steer
+
+            return steer.resume(self, update, why, tell)
         return self._stands(self._work("resume", tell, update=update))
+
+    def resume_any(self, *, tell: Tell | None = None) -> Outcome | None:
+        """Carry the open update on, or begin the one that has waited longest; None without any."""
+        if not self._begun:
+            return None
+        for name in reversed(self.update_ids()):
+            if self.state(name).state.open:
+                return self.resume(name, tell=tell)
+        done = self._work("queued", tell)
+        return self._stands(done) if done["update"] else None
 
     def release(self, update: str, *, tell: Tell | None = None) -> Outcome:
         """Hand traffic over to an approved candidate, step by step.
@@ -273,8 +310,11 @@ class Workspace:
     def _stands(self, done: Mapping[str, Any]) -> Outcome:
         """Say where an update stands after a worker; one that was told to stop says so."""
         outcome = self.outcome(str(done["update"]))
-        said = done.get("interrupted")
-        return replace(outcome, message=f"interrupted: {said}") if said else outcome
+        if queued := done.get("queued"):
+            said = f"queued as entry {queued}: it begins when {outcome.update} has ended"
+            return replace(outcome, changed=False, message=said, next="instar status -w")
+        broken_off = done.get("interrupted")
+        return replace(outcome, message=f"interrupted: {broken_off}") if broken_off else outcome
 
     def watch(self, *, tell: Tell | None = None) -> dict[str, Any]:
         """Judge production by the labels that have come."""
@@ -362,16 +402,68 @@ class Workspace:
         )
         return self.resume(update, tell=tell)
 
+    def pause(self, update: str, *, reason: str) -> Outcome:
+        """Stop a release where it is; its gates go on, and proof of harm still ends it.
+
+        Raises:
+            NotNow: no release of it is under way.
+        """
+        from instar.service import steer
+
+        return steer.pause(self, update, words("reason", reason))
+
+    def promote(
+        self,
+        update: str,
+        *,
+        reason: str,
+        step: bool = False,
+        lets_pass: Sequence[str] = (),
+        tell: Tell | None = None,
+    ) -> Outcome:
+        """End a release's remaining steps (or with `step` this one), as `by`, for a reason.
+
+        A gate that fails rolls back all the same, unless `lets_pass` names it.
+
+        Raises:
+            NotNow: no release of it is under way.
+            OwnUpdate: who asked for the update goes over no gate.
+        """
+        from instar.service import steer
+
+        why = words("reason", reason)
+        return steer.promote(self, update, why, step=step, lets_pass=lets_pass, tell=tell)
+
     def abort(self, update: str, *, reason: str) -> Outcome:
         """Withdraw an open update, whoever works on it; a release under way is rolled back.
 
+        Where it has ended already nothing is done, and the outcome's `changed` says so.
+
         Raises:
-            NotNow: it has ended, or is promoted.
+            NotNow: it is promoted.
         """
         from instar.service.way_back import abort
 
-        abort(self, update, words("reason", reason))
-        return self.outcome(update)
+        if abort(self, update, words("reason", reason)):
+            return self.outcome(update)
+        return self._nothing(update)
+
+    def abort_open(self, *, reason: str) -> Outcome | None:
+        """Withdraw the update that is open; nothing is done where none is.
+
+        Returns:
+            Its outcome; or the last update's, unchanged; None where there never was one.
+        """
+        ids = self.update_ids() if self._begun else []
+        opened = [name for name in ids if self.state(name).state.open]
+        if opened:
+            return self.abort(opened[-1], reason=reason)
+        return self._nothing(ids[-1]) if ids else None
+
+    def _nothing(self, update: str) -> Outcome:
+        found = self.outcome(update)
+        said = f"nothing is in progress: {update} is {found.state.value}; nothing was changed"
+        return replace(found, changed=False, message=said, next="instar status")
 
     def rollback(self, *, reason: str) -> dict[str, Any]:
         """Put the champion's predecessor back: traffic first, then the record.
@@ -579,8 +671,35 @@ class Workspace:
             "since": entry.at if entry else None,
             "metrics": dict(entry.body["metrics"]) if entry else {},
             "traffic": {"problem": found.problem, "next": found.todo} if found else None,
+            "queued": self._queued(),
             "updates": self.updates(),
         }
+
+    def _queued(self) -> list[dict[str, Any]]:
+        from instar.ledger import queue
+
+        rows = [
+            {"entry": entry.seq, "at": entry.at, **{k: entry.body[k] for k in ("reason", "by")}}
+            for entry in queue.waiting(self.journal, self.project.model)
+        ]
+        named: list[dict[str, Any]] = self._named(rows)
+        return named
+
+    def live(self, update: str | None = None) -> dict[str, Any]:
+        """Tell where a release stands at this moment; see `live.live`.
+
+        Without a name it is the release that is under way, else the last update.
+
+        Raises:
+            UnknownUpdate: there is no such update, or none at all.
+        """
+        from instar.service.live import live, newest
+
+        named = update or (newest(self) if self._begun else None)
+        if named is None:
+            raise UnknownUpdate("", [])
+        found: dict[str, Any] = self._named(live(self, named))
+        return found
 
     def updates(self) -> list[dict[str, Any]]:
         """List the updates of this model line in plain values, newest first."""

@@ -5,13 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from instar.core.finding import Finding, Verdict
-from instar.core.records import Approval, Bundle, Plan, Release, Validation, VoteKind
+from instar.core.records import (
+    Approval,
+    Bundle,
+    Pause,
+    Plan,
+    Release,
+    Validation,
+    VoteKind,
+)
 from instar.core.update import State, Update
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where an update stands after a command, and what comes next."""
+    """Where an update stands after a command, and what comes next.
+
+    `changed` is False where the command had nothing to do, or nobody has done it yet.
+    """
 
     update: str
     state: State
@@ -22,9 +33,12 @@ class Outcome:
     champion: str
     candidate: str | None
     next: str
+    changed: bool = True
 
     @property
     def exit_code(self) -> int:
+        if not self.changed and not self.state.open:
+            return 0
         match self.state:
             case State.PROMOTED | State.KEPT:
                 return 0
@@ -85,10 +99,22 @@ def _next(name: str, update: Update) -> str:
             hints = [f.passes_if for f in open_ if f.passes_if]
             return hints[0] if hints else f"instar approve {name} --by NAME"
         case State.RELEASING:
-            return f"instar release {name}"
+            release = update.get(Release)
+            return _next_of(name, release.paused if release else None)
         case State.RUNNING:
             return f"instar resume {name}"
         case State.REFUSED | State.FAILED | State.ROLLED_BACK:
             return f"instar report {name}"
         case _:
             return "instar status"
+
+
+def _next_of(name: str, pause: Pause | None) -> str:
+    """Say how a release goes on: by whom it waits for, or by whoever carries it."""
+    match pause:
+        case Pause.PERSON:
+            return f"instar resume {name}"
+        case Pause.INCONCLUSIVE:
+            return f"instar promote {name} --reason WHY, or: instar abort {name} --reason WHY"
+        case _:
+            return f"instar release {name}"

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from instar.core.codec import decode
+from instar.core.codec import decode, encode
 from instar.core.digest import digest_json, short
 from instar.core.errors import InputError
-from instar.core.records import Approval, ModelVersion, Plan, Request, Training, Validation
+from instar.core.records import Approval, ModelVersion, Order, Plan, Request, Training, Validation
 from instar.core.update import KINDS, replay
 from instar.service import sentences
 from instar.service.dates import in_order, moment, written
@@ -249,5 +249,7 @@ def _grounds(record: Any) -> Iterator[str]:
             yield f"champion -> candidate: {sentences.metrics(record.champion, record.candidate)}"
         case Approval() if not record.waiting_for:
             yield from (sentences.vote(vote) for vote in record.votes)
+        case Order():
+            yield from sentences.sentences("order", encode(record))
         case _ if hasattr(record, "phase"):
             yield f"released: {record.phase.value}, {record.reason}"

@@ -18,6 +18,8 @@ from instar.core.records import (
     Environment,
     Fingerprint,
     ModelVersion,
+    Order,
+    OrderKind,
     Plan,
     Release,
     Request,
@@ -31,6 +33,13 @@ from instar.core.update import KINDS
 from instar.service.dates import written
 
 _SAID = {VoteKind.APPROVE: "approves", VoteKind.REJECT: "rejects", VoteKind.OVERRIDE: "lets pass"}
+
+_TOLD = {
+    OrderKind.PAUSE: "pauses the release",
+    OrderKind.RESUME: "lets the release go on",
+    OrderKind.SKIP: "ends the step of the release",
+    OrderKind.PROMOTE: "ends the remaining steps of the release",
+}
 
 
 def sentences(kind: str, body: Mapping[str, Any]) -> list[str]:
@@ -203,10 +212,22 @@ def _approval(made: Approval) -> Iterator[str]:
         yield f"valid until {written(made.expires_at)}"
 
 
+def _order(made: Order) -> Iterator[str]:
+    over = f" over {', '.join(made.lets_pass)}" if made.lets_pass else ""
+    why = f": {made.reason}" if made.reason else ""
+    yield f"{made.by} {_TOLD[made.kind]}{over}{why}"
+
+
 def _release(made: Release) -> Iterator[str]:
-    yield f"{made.phase.value}, step {made.step}: {made.reason}"
+    why = f" ({made.paused.value})" if made.paused else ""
+    yield f"{made.phase.value}{why}, step {made.step}: {made.reason}"
+    if made.cause:
+        yield f"moved by: {made.cause}"
     for name, share in made.shares.items():
-        yield f"{name} serves {share:.1%}"
+        was = f", {made.before[name]:.1%} before" if made.before.get(name, share) != share else ""
+        yield f"{name} serves {share:.1%}{was}"
+    if made.config:
+        yield f"as planned: {short(made.config)}"
     yield f"{made.requests:,} requests and {made.labels:,} labels of the candidate"
 
 
@@ -242,6 +263,7 @@ _WORDS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "validation": _validation,
     "vote": _vote,
     "approval": _approval,
+    "order": _order,
     "release": _release,
     "watch": _watch,
 }

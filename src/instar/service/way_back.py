@@ -21,24 +21,32 @@ if TYPE_CHECKING:
     from instar.service import Workspace
 
 
-def abort(space: Workspace, update: str, reason: str) -> None:
+def abort(space: Workspace, update: str, reason: str) -> bool:
     """Withdraw an open update: the record first, then the traffic, if it has any.
 
     The record decides against a promotion at the same moment: one of the two is refused.
 
+    Returns:
+        Whether there was something to withdraw: an update that has ended stays as it is.
     Raises:
-        NotNow: it has ended, or is promoted.
+        NotNow: it is promoted.
     """
     from instar.ledger.journal import Overruled
 
     state = space.state(update)
+    if state.state is State.PROMOTED:
+        raise NotNow("an open update", update, "promoted", "go back: instar rollback --reason WHY")
     if not state.state.open:
-        raise NotNow("an open update", update, state.state.value, "nothing to do")
-    model = state.request.model
+        return False
+    model, release = state.request.model, state.get(Release)
+    moved: dict[str, Any] = {}
+    if release is not None:
+        moved = {"phase": release.phase.value, "step": release.step}
+        moved |= {"before": dict(release.shares), "after": {state.request.champion: 1.0}}
     try:
         entry = space.journal.append(
             "withdrawn",
-            {"reason": reason},
+            {"reason": reason, **moved},
             update=update,
             model=model,
             actor=space.actor,
@@ -47,11 +55,15 @@ def abort(space: Workspace, update: str, reason: str) -> None:
         )
     except Overruled as error:
         raise NotNow(
-            "an update that can be withdrawn", update, "promoted", "go back: instar rollback"
+            "an update that can be withdrawn",
+            update,
+            "promoted",
+            "go back: instar rollback --reason WHY",
         ) from error
     if space.state(update).get(Release) is not None:
         crashpoint("abort.traffic")
         _give(space, space.champion(), entry.epoch)
+    return True
 
 
 def rollback(space: Workspace, reason: str) -> dict[str, Any]:

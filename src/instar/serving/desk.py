@@ -26,8 +26,10 @@ from instar.serving.lanes import MOST
 from instar.serving.mirror import Mirror
 from instar.serving.mistakes import InvalidAnswer, NotReady, TooMany, broken, failure
 from instar.serving.models import Shelf, UnknownVersion, Version
+from instar.serving.odd import Odd, odd_of
 from instar.serving.protocol import Malformed
 from instar.serving.recorder import Recorder
+from instar.serving.routing import BUCKETS
 from instar.serving.slots import OUTCOMES, Block, Tally
 from instar.serving.tensors import Columns, Reading
 from instar.tasks import form_of
@@ -36,6 +38,7 @@ from instar.tasks.form import Told, Truth
 # One line of the log: kind, id, version, generation, share, milliseconds, outcome, scores.
 Event = tuple[str, str, str, int, float, float, str, Sequence[Sequence[float]]]
 
+_MET = 100_000  # units that a worker tells apart under one route; later ones are not counted
 # Takes a request that was answered, and what is kept of its rows.
 Onlooker = Callable[[Job, Sequence[Sequence[float]]], None]
 
@@ -65,6 +68,7 @@ class Arm:
     reading: Reading
     writer: Writer
     runner: Runner
+    odd: Odd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,15 @@ class Floor:
     """What is in force, as a request meets it: replaced as a whole.
 
     `buckets` holds an arm for each of the 10,000 buckets; `named` those for requests that name
-    their version, which are counted apart from the route's traffic.
+    their version, which are counted apart from the route's traffic. `met` are the units that this
+    worker has seen, as long as several versions share them; None where one has them all.
     """
 
     shelf: Shelf
     champion: Arm
     buckets: tuple[Arm, ...]
     named: Mapping[str, Arm]
+    met: set[int] | None = None
 
     def find(self, name: str) -> Arm:
         """Return a loaded version by name; the champion for an empty one.
@@ -93,9 +99,15 @@ class Floor:
 
 
 class Desk:
-    """Answer the requests that come to one worker."""
+    """Answer the requests that come to one worker.
 
-    def __init__(self, model: str, block: Block, cache: int = 0) -> None:
+    Args:
+        part: Which of how many parts of the units this worker counts, so that none counts twice.
+    """
+
+    def __init__(
+        self, model: str, block: Block, cache: int = 0, part: tuple[int, int] = (0, 1)
+    ) -> None:
         self.model, self.block = model, block
         self.cache = Cache(cache)
         self.floor: Floor | None = None
@@ -109,6 +121,7 @@ class Desk:
         self.onlookers: tuple[Onlooker, ...] = ()  # take what was answered, after the reply
         self._runners: dict[str, Runner] = {}
         self._unnamed = secrets.randbits(48)
+        self._part = part
 
     def take(self, shelf: Shelf) -> None:
         """Put a shelf in force. Requests that began on the one before end there."""
@@ -130,6 +143,7 @@ class Desk:
                 Reading(version.inputs, version.packed, shelf.known),
                 Writer(self.model, name, version.bundle.task),
                 runners[version.manifest],
+                odd_of(version.bundle.task, version.bundle.schema),
             )
 
         owners = shelf.router.owners
@@ -147,7 +161,8 @@ class Desk:
             self.block.leave(lane)
         self._look(shelf, named)
         buckets = tuple(arms[name] for name in owners)
-        self.floor = Floor(shelf, named[route.champion], buckets, named)
+        met = set[int]() if len(arms.keys() & set(owners)) > 1 else None
+        self.floor = Floor(shelf, named[route.champion], buckets, named, met)
         self.block.acknowledge(route.generation, os.getpid())
 
     def _look(self, shelf: Shelf, named: dict[str, Arm]) -> None:
@@ -221,7 +236,10 @@ class Desk:
             if not unit:
                 self._unnamed += 1
                 unit = f"\0{self._unnamed}"
-            arm = floor.buckets[floor.shelf.router.bucket(unit)]
+            place = floor.shelf.router.place(unit)
+            arm = floor.buckets[place % BUCKETS]
+            if floor.met is not None:
+                self._meet(floor.met, arm, place)
         try:
             job.take(arm)
         except InstarError as error:
@@ -233,6 +251,13 @@ class Desk:
                 return
             arm.runner.submit(job)
         self.inside += 1
+
+    def _meet(self, met: set[int], arm: Arm, place: int) -> None:
+        """Count a unit once: that, and not requests, is what chance divides."""
+        mine, of = self._part
+        if (place >> 32) % of == mine and place not in met and len(met) < _MET:
+            met.add(place)
+            arm.tally.met()
 
     def _kept(self, job: Job, arm: Arm) -> bool:
         """Answer by what was answered before, at once."""
@@ -327,6 +352,8 @@ class Desk:
             tally.count(milliseconds, outcome, len(rows))
             for row in rows if classes else ():
                 tally.score(row[1] if len(row) == 2 else max(row))
+        if outcome == _OK and arm.odd is not None:
+            tally.odd(*arm.odd(rows))
         who = arm.version.name
         words = OUTCOMES[outcome]
         self.events.append(

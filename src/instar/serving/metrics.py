@@ -130,12 +130,26 @@ def _served(version: str, stretches: Mapping[int, Counts]) -> Served:
         errors=total.outcomes[OUTCOMES.index("error")],
         invalid=total.outcomes[OUTCOMES.index("invalid")],
         latency_ms={name: quantile(total.buckets, q) for name, q in QUANTILES.items()},
-        histogram=tuple((bound, n) for bound, n in zip(BOUNDS_MS, total.buckets, strict=True) if n),
+        histogram=_bars(total),
         stretches=tuple(
-            Stretch(generation, counts.share, counts.requests, counts.failed)
+            Stretch(
+                generation,
+                counts.share,
+                counts.requests,
+                counts.failed,
+                units=counts.units,
+                outside=counts.outside,
+                empty=counts.empty,
+                histogram=_bars(counts),
+                scores=tuple(counts.scores),
+            )
             for generation, counts in sorted(stretches.items())
         ),
     )
+
+
+def _bars(counts: Counts) -> tuple[tuple[float, int], ...]:
+    return tuple((bound, n) for bound, n in zip(BOUNDS_MS, counts.buckets, strict=True) if n)
 
 
 def _histogram(labels: str, counts: Counts) -> Iterator[str]:

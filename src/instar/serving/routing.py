@@ -49,7 +49,11 @@ class Router:
 
     def bucket(self, unit: str) -> int:
         """Hash a unit into 0..9,999; XXH3, for CRC is off by 3 sigma on running numbers."""
-        return int(self._hash(unit.encode(errors="surrogatepass"), self._seed)) % BUCKETS
+        return self.place(unit) % BUCKETS
+
+    def place(self, unit: str) -> int:
+        """Hash a unit into 64 bits, of which its bucket is the rest by 10,000."""
+        return int(self._hash(unit.encode(errors="surrogatepass"), self._seed))
 
     @property
     def owners(self) -> tuple[str, ...]:

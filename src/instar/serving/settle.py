@@ -10,14 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from instar.core.codec import decode
-from instar.core.records import ModelVersion
+from instar.core.codec import decode, filed
+from instar.core.records import ModelVersion, Phase, Release
 from instar.core.tools import Route
 from instar.core.update import State, Update, replay
 from instar.ledger.journal import Entry, Journal
 from instar.ledger.versions import signed
 from instar.serving import routefile
 from instar.serving.client import GatewayTraffic
+
+_LAST = 3  # promotions that are looked at: those before were, when they were among the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Gap:
 
 def settle(root: Path, model: str, journal: Journal, boot: tuple[str, float]) -> Gap | None:
     """Close the gap between ledger and traffic, and let warm versions go whose hold is over.
+
+    The release that such a version was replaced by is `retired` then: its last entry.
 
     Args:
         root: The workspace's own folder, `.instar`.
@@ -55,6 +59,7 @@ def settle(root: Path, model: str, journal: Journal, boot: tuple[str, float]) ->
             traffic.put(replace(wanted, epoch=max(wanted.epoch, journal.epoch(model))))
         except (routefile.StaleRoute, routefile.FencedRoute):
             return None  # somebody moves it at this very moment, and knows more
+    _retire(journal, model, wanted)
     return None
 
 
@@ -66,7 +71,7 @@ def gap(journal: Journal, model: str, route: Route | None) -> Gap | None:
     champion = str(entry.body["name"])
     if route is None:
         return Gap(f"{champion} is the champion, and was not given traffic yet")
-    if release := _release(journal, model):
+    if release := _under_way(journal, model):
         if release.promoted and route.champion != champion:
             problem = f"{champion} is promoted, and traffic has yet to follow"
             return Gap(problem, f"instar release {release.request.update}")
@@ -81,7 +86,7 @@ def gap(journal: Journal, model: str, route: Route | None) -> Gap | None:
     return None
 
 
-def _release(journal: Journal, model: str) -> Update | None:
+def _under_way(journal: Journal, model: str) -> Update | None:
     """Return the update whose release is under way; only the newest one can be open."""
     asked = journal.last("request", model=model)
     if asked is None:
@@ -102,7 +107,7 @@ def _home(journal: Journal, entry: Entry, route: Route | None) -> Route:
 
 def _cooled(journal: Journal, model: str, route: Route, boot: tuple[str, float]) -> Route:
     """Leave those warm that are held; during a release all of them."""
-    if not route.warm or _release(journal, model):
+    if not route.warm or _under_way(journal, model):
         return route
     held = {str(entry.body["name"]) for entry in journal.held(boot, model)}
     warm = tuple(name for name in route.warm if name in held)
@@ -116,3 +121,25 @@ def _cooled(journal: Journal, model: str, route: Route, boot: tuple[str, float])
         manifests={name: m for name, m in route.manifests.items() if name in needed},
         signatures={name: s for name, s in route.signatures.items() if name in needed},
     )
+
+
+def _retire(journal: Journal, model: str, route: Route) -> None:
+    """End the releases whose version before is not kept any more; once, whoever comes by."""
+    kept = {route.champion, *route.shares, *route.warm}
+    for promotion in journal.entries(model=model, kind="promotion")[-_LAST:]:
+        update, before = promotion.update, promotion.body.get("parent")
+        key = f"retired:{update}"
+        if update is None or before is None or before in kept or journal.by_key(key):
+            continue
+        state = replay(journal.entries(update=update))
+        last = state.get(Release)
+        if last is None or last.phase is not Phase.PROMOTED or state.taken_back:
+            continue
+        ended = replace(
+            last,
+            phase=Phase.RETIRED,
+            reason=f"{before} is let go; to go back to it loads it anew",
+            cause="time",
+            before=dict(last.shares),
+        )
+        journal.append("release", filed(ended), update=update, model=model, actor="instar", key=key)

@@ -30,15 +30,15 @@ BINS = 20  # of the score histogram, over 0 to 1
 KEPT = 64  # routes told apart; older ones are added up under generation 0
 
 # Words of 8 bytes. The memory begins with one page, each block with 8 words.
-_MAGIC = int.from_bytes(b"INSTAR02", "little")
+_MAGIC = int.from_bytes(b"INSTAR03", "little")
 _PAGE = 512
 _BLOCK_HEAD = 8
 _TURN, _GENERATION, _PID, _TICK, _LOADING = range(5)
 _RUNNING = (5, 6)  # the loop's run and a thread's: the slot, and how many requests
 _SLOTS = 128
-_SLOT = 128
-_USED, _ROUTE, _SHARE, _OK, _, _, _ROWS, _RUNS, _NS = range(9)
-_VERSION, _VERSION_WORDS = 9, 8
+_SLOT = 132
+_USED, _ROUTE, _SHARE, _OK, _, _, _ROWS, _RUNS, _NS, _UNITS, _OUTSIDE, _EMPTY = range(12)
+_VERSION, _VERSION_WORDS = 12, 8
 _LATENCY = _VERSION + _VERSION_WORDS
 _SCORES = _LATENCY + STEPS
 _BLOCK = _BLOCK_HEAD + _SLOTS * _SLOT
@@ -59,6 +59,9 @@ class Counts:
     total_ms: float = 0.0
     rows: int = 0
     runs: int = 0
+    units: int = 0
+    outside: int = 0
+    empty: int = 0
 
     @property
     def requests(self) -> int:
@@ -78,6 +81,9 @@ class Counts:
         self.total_ms += other.total_ms
         self.rows += other.rows
         self.runs += other.runs
+        self.units += other.units
+        self.outside += other.outside
+        self.empty += other.empty
 
 
 Stretches = dict[str, dict[int, Counts]]
@@ -119,6 +125,15 @@ class Tally:
     def score(self, value: float) -> None:
         """Count a score from 0 to 1."""
         self._words[self._at + _SCORES + (int(BINS * value) if value < 1 else BINS - 1)] += 1
+
+    def met(self) -> None:
+        """Count a unit that was given to this version, and was not seen under this route before."""
+        self._words[self._at + _UNITS] += 1
+
+    def odd(self, outside: bool, empty: bool) -> None:  # noqa: FBT001 - two words of a slot
+        """Count a good answer that is odd: beyond the target's range, or with nothing in it."""
+        self._words[self._at + _OUTSIDE] += outside
+        self._words[self._at + _EMPTY] += empty
 
     def ran(self) -> None:
         """Count a run of the model, whatever the number of requests in it."""
@@ -362,4 +377,7 @@ def _counts(words: memoryview, at: int) -> Counts:
         words[at + _NS] / 1e6,
         words[at + _ROWS],
         words[at + _RUNS],
+        words[at + _UNITS],
+        words[at + _OUTSIDE],
+        words[at + _EMPTY],
     )

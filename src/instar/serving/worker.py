@@ -95,7 +95,8 @@ class Worker:
         self._models = Models(post.root, post.model, store)
         block.loading = True  # until it has something to serve
         self._block = block
-        self._desk = desk = Desk(post.model, block, post.cache)
+        part = (post.slot, len(post.sheet.blocks))
+        self._desk = desk = Desk(post.model, block, post.cache, part)
         trials = post.trials.block(post.slot)
         desk.mirror = Mirror(post.mirror[0], trials, lambda: desk.inside)
         self._log = Log(post.root)

@@ -27,7 +27,7 @@ class OutOfRange(InputError):
         super().__init__("values from 0 to 1", "others", "rescale them")
 
 
-def wealth(surprises: ArrayLike) -> Array:
+def wealth(surprises: ArrayLike, counts: ArrayLike = 1.0) -> Array:
     """Measure the evidence that the surprises are above 0 on average.
 
     Whoever claims that each surprise is at most 0 in expectation, given the ones before it, sees
@@ -35,6 +35,7 @@ def wealth(surprises: ArrayLike) -> Array:
 
     Args:
         surprises: Values minus what the claim expects, shape (..., n), at least -1.25.
+        counts: How often each of them came, shape (n,); the order does not matter.
     Returns:
         Logarithm of the capital that was 1 at the start, shape (...).
     Source:
@@ -45,20 +46,27 @@ def wealth(surprises: ArrayLike) -> Array:
         True
     """
     stakes = BETS[:, None] * np.asarray(surprises, float)[..., None, :]
-    capital = np.log1p(stakes).sum(axis=-1)
+    capital = (np.log1p(stakes) * counts).sum(axis=-1)
     return np.asarray(np.logaddexp.reduce(capital, axis=-1) - math.log(len(BETS)))
 
 
-def smallest(surprises: Callable[[float], Array], alpha: float, low: float, high: float) -> float:
+def smallest(
+    surprises: Callable[[float], Array],
+    alpha: float,
+    low: float,
+    high: float,
+    counts: ArrayLike = 1.0,
+) -> float:
     """Find the smallest claim in [low, high] that the bets have not refuted.
 
     Args:
         surprises: From a claim to the surprises it leaves, which fall as the claim grows.
+        counts: How often each of them came.
     """
     rich = math.log(1 / alpha)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if wealth(surprises(middle)) >= rich:
+        if wealth(surprises(middle), counts) >= rich:
             low = middle
         else:
             high = middle

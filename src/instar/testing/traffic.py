@@ -11,6 +11,7 @@ from instar.core.errors import BackendError
 from instar.core.tools import Compared, Labelled, Route, Served, Stretch
 
 _FAST_MS, _SLOW_MS = 1.0, 1000.0
+_BINS = 20
 
 
 class Silent(BackendError):
@@ -47,6 +48,8 @@ class Behaviour:
     flips: float = 0.0
     crashes: int = 0
     reports: int = 0
+    outside: float = 0.0
+    empty: float = 0.0
 
 
 @dataclass(slots=True)
@@ -54,9 +57,12 @@ class _Kept:
     requests: dict[int, int] = field(default_factory=dict)
     failed: dict[int, int] = field(default_factory=dict)
     shares: dict[int, float] = field(default_factory=dict)
+    units: dict[int, int] = field(default_factory=dict)
+    slow: dict[int, int] = field(default_factory=dict)
+    odd: dict[int, tuple[int, int]] = field(default_factory=dict)
+    bins: dict[int, list[int]] = field(default_factory=dict)
     errors: int = 0
     invalid: int = 0
-    slow: int = 0
     scores: list[list[float]] = field(default_factory=list)
     labels: list[float] = field(default_factory=list)
     generations: list[int] = field(default_factory=list)
@@ -84,6 +90,7 @@ class FakeTraffic:
         self._kept: dict[str, _Kept] = {}
         self._shown: dict[str, Compared] = {}
         self._labels = 0
+        self.skew = 0.0  # the part of the candidate's units that get lost on the way
 
     def route(self) -> Route:
         return self.moves[-1]
@@ -140,6 +147,11 @@ class FakeTraffic:
         self._answer()
         return self._shown.get(version, Compared(version))
 
+    def ask(self, name: str, n: int) -> None:
+        """Let `n` requests come that name their version; no route gives them to it."""
+        pinned = replace(self.route(), generation=0, shares={name: 0.0})
+        self._serve(name, n, pinned, labels=False)
+
     def _serve(self, name: str, n: int, route: Route, *, labels: bool) -> None:
         behave, kept = self._behave[name], self._kept.setdefault(name, _Kept())
         luck = self._random.random(n)
@@ -152,11 +164,20 @@ class FakeTraffic:
         kept.failed[at] = kept.failed.get(at, 0) + n - good
         kept.errors += int(errors.sum())
         kept.invalid += int(invalid.sum())
-        kept.slow += int((self._random.random(n) < behave.slow).sum())
+        met = n if name == route.champion else int((self._random.random(n) >= self.skew).sum())
+        kept.units[at] = kept.units.get(at, 0) + (met if at else 0)
+        late = int((self._random.random(n) < behave.slow).sum())
+        kept.slow[at] = kept.slow.get(at, 0) + late
+        beyond, blank = kept.odd.get(at, (0, 0))
+        beyond += int((self._random.random(n) < behave.outside).sum())
+        kept.odd[at] = (beyond, blank + int((self._random.random(n) < behave.empty).sum()))
         truth = self._random.beta(0.5, 0.5, good)
         said = np.clip(truth + self._random.normal(0, behave.noise, good), 0, 1)
         kept.scores += [[1 - p, p] for p in said.tolist()]
         kept.generations += [at] * good
+        there = kept.bins.get(at, [0] * _BINS)
+        fresh = np.histogram(said, _BINS, (0, 1))[0].tolist()
+        kept.bins[at] = [a + b for a, b in zip(there, fresh, strict=True)]
         if labels:
             kept.labels += (self._random.random(good) < truth).astype(float).tolist()
             kept.order += range(self._labels, self._labels + good)
@@ -165,21 +186,8 @@ class FakeTraffic:
     def served(self, since_generation: int = 0) -> Mapping[str, Served]:
         self._answer()
         return {
-            name: Served(
-                version=name,
-                requests=sum(kept.requests.values()),
-                errors=kept.errors,
-                invalid=kept.invalid,
-                latency_ms={"p99": _SLOW_MS if kept.slow else _FAST_MS},
-                histogram=(
-                    (_FAST_MS, sum(kept.requests.values()) - kept.slow),
-                    (_SLOW_MS, kept.slow),
-                ),
-                stretches=tuple(
-                    Stretch(at, kept.shares[at], n, kept.failed[at])
-                    for at, n in kept.requests.items()
-                    if at >= since_generation
-                ),
+            name: replace(
+                _served(name, kept, [at for at in kept.requests if at >= since_generation]),
                 crashes=self._behave[name].crashes,
                 reports=self._behave[name].reports,
             )
@@ -205,3 +213,33 @@ class FakeTraffic:
     def _answer(self) -> None:
         if self.silent:
             raise Silent
+
+
+def _served(name: str, kept: _Kept, routes: Sequence[int]) -> Served:
+    slow = sum(kept.slow.values())
+    return Served(
+        version=name,
+        requests=sum(kept.requests.values()),
+        errors=kept.errors,
+        invalid=kept.invalid,
+        latency_ms={"p99": _SLOW_MS if slow else _FAST_MS},
+        histogram=_bars(sum(kept.requests.values()), slow),
+        stretches=tuple(
+            Stretch(
+                at,
+                kept.shares[at],
+                kept.requests[at],
+                kept.failed[at],
+                units=kept.units[at],
+                outside=kept.odd[at][0],
+                empty=kept.odd[at][1],
+                histogram=_bars(kept.requests[at], kept.slow[at]),
+                scores=tuple(kept.bins[at]),
+            )
+            for at in routes
+        ),
+    )
+
+
+def _bars(n: int, slow: int) -> tuple[tuple[float, int], ...]:
+    return ((_FAST_MS, n - slow), (_SLOW_MS, slow))

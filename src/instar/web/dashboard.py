@@ -1,4 +1,4 @@
-"""Pages that only read. The address names what is seen; nothing here changes anything."""
+"""Pages that only read: the address names what is seen. What changes something is in `api`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from instar.core.errors import BackendError, InputError, InstarError
 from instar.core.update import State
 from instar.report.page import environment
+from instar.web.api import Api
 from instar.web.headers import secured
 from instar.web.service import Service
 
@@ -42,19 +43,20 @@ STATUS: tuple[tuple[type[InstarError], int], ...] = (
 """The answer to each kind of mistake. All a reader can hand over here is an address."""
 
 
-def app(service: Service) -> ASGIApp:
-    """Build the dashboard over a service.
+def app(service: Service, token: str = "") -> ASGIApp:
+    """Build dashboard and control plane over a service.
 
     Args:
         service: Where everything shown comes from.
+        token: What a program must send to change anything; without one nothing can be changed.
     Returns:
-        An ASGI application with `/`, `/updates/{update}/report` and `/api/v1/updates`.
+        An ASGI application with `/`, `/updates/{update}/report` and `/api/v1/`.
     """
     pages = Pages(service)
     routes = [
         Route("/", pages.home),
         Route("/updates/{update}/report", pages.report),
-        Route("/api/v1/updates", pages.updates),
+        *Api(service, token).routes,
     ]
     mistakes: Mapping[Any, Callable[..., Response]] = {
         InstarError: mistaken,
@@ -78,10 +80,6 @@ class Pages:
     def report(self, request: Request) -> Response:
         """Show the page of one update."""
         return HTMLResponse(self.service.report(request.path_params["update"]))
-
-    def updates(self, request: Request) -> Response:
-        """List the updates as JSON."""
-        return JSONResponse({"updates": [dict(update) for update in self.service.updates()]})
 
 
 def mistaken(request: Request, error: Exception) -> Response:

@@ -27,8 +27,10 @@ class PortTaken(BackendError):
 
 
 @contextmanager
-def dashboard(service: Service, port: int = 0) -> Iterator[str]:
+def dashboard(service: Service, port: int = 0, token: str = "") -> Iterator[str]:
     """Serve the pages on loopback for the while; port 0 takes a free one. Yield the address.
+
+    With a `token`, whoever sends it can also change something over `/api/v1`.
 
     Raises:
         PortTaken: the port is in use.
@@ -39,7 +41,7 @@ def dashboard(service: Service, port: int = 0) -> Iterator[str]:
     except OSError as error:
         listening.close()
         raise PortTaken(port) from error
-    config = uvicorn.Config(app(service), log_level="warning", lifespan="off")
+    config = uvicorn.Config(app(service, token), log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""What the dashboard asks of the service, and nothing more."""
+"""What dashboard and control plane ask of the service, and nothing more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Service(Protocol):
-    """Read what people see. Every method may be called from any thread."""
+    """Read what people see, and do what they say. Every method may be called from any thread."""
 
     def status(self) -> Mapping[str, Any]:
         """Return the model line: `model`, `champion`, `since` (seconds since the epoch), `metrics`.
@@ -32,3 +32,32 @@ class Service(Protocol):
             InputError: there is no such update.
         """
         ...
+
+    def live(self, update: str | None = None, /) -> Mapping[str, Any]:
+        """Tell where a release stands at this moment; without a name the one under way.
+
+        Raises:
+            InputError: there is none.
+        """
+        ...
+
+    def acting(self, by: str, /) -> Acting:
+        """Return a service that acts as somebody.
+
+        Raises:
+            InputError: it is no name.
+        """
+        ...
+
+
+class Acting(Protocol):
+    """Do what somebody says; what comes back is an outcome, or plain values."""
+
+    def release(self, update: str, /) -> Any: ...
+    def pause(self, update: str, /, *, reason: str) -> Any: ...
+    def resume(self, update: str, /, *, reason: str = "") -> Any: ...
+    def promote(
+        self, update: str, /, *, reason: str, step: bool, lets_pass: Sequence[str]
+    ) -> Any: ...
+    def abort(self, update: str, /, *, reason: str) -> Any: ...
+    def rollback(self, *, reason: str) -> Any: ...

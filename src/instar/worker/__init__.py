@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from instar.core.policy import Policy
 from instar.core.records import ModelVersion, Phase, Release, Watch
 from instar.core.tools import Machine, Rates
 from instar.core.update import Update
-from instar.ledger import ready
+from instar.ledger import queue, ready
 from instar.ledger.keys import BundleSigner
 from instar.ledger.outcomes import outcomes
 from instar.ledger.safedir import SafeDir
@@ -38,33 +37,23 @@ from instar.ledger.versions import made as entry_of
 from instar.ledger.versions import version
 from instar.ledger.work import work as made_by
 from instar.pipeline import ApprovalVoid, NetworkChanged, OutOfMemory, Quarantined, Runner
-from instar.serving import releasefile, routefile
+from instar.policy import Project
+from instar.serving import looks, releasefile, routefile
 from instar.serving.client import GatewaySilent, GatewayTraffic
 from instar.serving.settle import Gap, settle
 from instar.stages.admit import admit
 from instar.stages.package import version_name
 from instar.stages.plan import plan
 from instar.stages.watch import watch
+from instar.worker import arrival
+from instar.worker.arrival import OthersFirst, UpdateRunning
 from instar.worker.label import label
 from instar.worker.work import NoChampion, Work
 
-__all__ = ["TASKS", "NoChampion", "Work"]
+__all__ = ["TASKS", "NoChampion", "OthersFirst", "UpdateRunning", "Work"]
 
 # What ends an update although a machine, not the candidate, is at fault.
 FINAL = (Quarantined, OutOfMemory)
-
-
-class UpdateRunning(InputError):
-    """Refuse a second update of a model line while one is open."""
-
-    code = "update.running"
-
-    def __init__(self, update: str, state: str) -> None:
-        super().__init__(
-            "no open update of this model",
-            f"{update}, which is {state}",
-            f"finish it, or withdraw it: instar abort {update}",
-        )
 
 
 class ChampionChanged(InputError):
@@ -211,41 +200,73 @@ def look_ahead(work: Work, *, source: str, seed: int) -> dict[str, Any]:
     return {"admission": encode(admission), "plan": encode(made)}
 
 
-def alone(work: Work) -> ModelVersion:
-    """Return the champion, if no update of it is open.
+def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]:
+    """Ask for an update and carry it as far as verdicts and people allow.
+
+    While a release is under way, its plan says what becomes of another update: see `arrival`.
 
     Raises:
-        UpdateRunning: there is one.
+        UpdateRunning: an update is open, and no other may come beside it.
     """
     champion = work.champion()
-    for name, state in work.updates():
-        if state.state.open:
-            raise UpdateRunning(name, state.state.value)
-    return champion
-
-
-def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]:
-    """Ask for an update and carry it as far as verdicts and people allow."""
-    champion = alone(work)
+    berth = arrival.berth(work)
     settled(work)
     if work.tools.signer:
         _ = work.tools.signer.public  # a key that does not open is told before hours of training
     weights = max((file.size for file in champion.bundle.files), default=0)
     ready.room(work.home, ready.estimate(_bytes(source), weights))
     found = intake.ask(work.project, champion, source, work.tools, Path(source).name)
+    if berth and berth.rule == "queue":
+        return arrival.enqueue(work, berth, found.fresh, reason, seed)
+    if berth:
+        arrival.displace(work, berth, reason)
+    return _ask(work, work.project, champion, found, reason=reason, seed=seed, by=work.actor)
+
+
+def begin_queued(work: Work) -> dict[str, Any]:
+    """Ask for the update that has waited longest for a release to end; none is no mistake."""
+    settled(work)
+    taken = arrival.take(work)
+    if taken is None:
+        return {"update": None, "interrupted": ""}
+    body = taken.body
+    return _ask(
+        work,
+        taken.project,
+        taken.champion,
+        taken.asked,
+        reason=str(body["reason"]),
+        seed=int(body["seed"]),
+        by=str(body["by"]),
+        key=queue.key(taken.entry),
+    )
+
+
+def _ask(
+    work: Work,
+    project: Project,
+    champion: ModelVersion,
+    found: intake.Asked,
+    *,
+    reason: str,
+    seed: int,
+    by: str,
+    key: str | None = None,
+) -> dict[str, Any]:
+    """Write the request down, as soon as nobody else works on the model line, and carry it."""
     with work.lease() as epoch:
-        if alone(work) != champion:  # reading takes its time, and others did not wait for it
-            raise ChampionChanged(champion.name)
-        number = 1 + len(work.journal.entries(model=work.project.model, kind="request"))
+        if arrival.berth(work, among_queued=key is not None) or work.champion() != champion:
+            raise ChampionChanged(champion.name)  # reading takes its time, and others did not wait
+        number = 1 + len(work.journal.entries(model=project.model, kind="request"))
         name = f"u{number:04}"
-        policy = work.tools.artifacts.put(in_order(encode(work.project.policy)))
+        policy = work.tools.artifacts.put(in_order(encode(project.policy)))
         request = intake.request(
             found,
-            work.project,
+            project,
             champion,
             update=name,
             reason=reason,
-            by=work.actor,
+            by=by,
             policy=policy,
             seed=seed,
             environment=provenance.environment(work.root),
@@ -257,12 +278,13 @@ def update(work: Work, *, source: str, reason: str, seed: int) -> dict[str, Any]
             body,
             update=name,
             model=request.model,
-            actor=work.actor,
+            actor=by,
+            key=key,
             epoch=epoch,
             work=made_by(
                 "request",
                 body,
-                owner=work.actor,
+                owner=by,
                 inputs={"champion": digest_json(known.body), "fresh": found.fresh.digest},
                 policy=policy,
                 code=provenance.code(),
@@ -300,6 +322,8 @@ def release(work: Work, *, update: str) -> dict[str, Any]:
     if last is not None and last.phase is Phase.PROMOTED:
         made = version(work.journal, work.project.model, state.request.champion)
         work.tools.progress("release", 1, 1, f"{made.name} stays warm")
+    if not state.state.open:
+        arrival.hand_on(work)
     return {"update": update, "interrupted": work.interrupted}
 
 
@@ -368,6 +392,12 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         rates=rates(policy),
         machine=Machine.of(policy.run),
     )
+
+    def seen(update: str, now: Release) -> None:
+        looks.note(work.home, update, now, tools.clock.now())
+        if now.plan:
+            releasefile.keep(work.home, epoch, now.plan.candidate, now)
+
     runner = Runner(
         work.journal,
         policy,
@@ -375,7 +405,7 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
         actor=work.actor,
         epoch=epoch,
         guard=work.guard,
-        show=partial(releasefile.keep, work.home, epoch),
+        seen=seen,
     )
     work.runner = runner
     try:
@@ -450,6 +480,7 @@ TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "export": export_log,
     "plan": look_ahead,
     "update": update,
+    "queued": begin_queued,
     "resume": resume,
     "release": release,
     "watch": look,

@@ -40,7 +40,7 @@ FAMILIES = (
     ("integrity", IntegrityError),
     ("backend", BackendError),
 )
-KEPT = ("update", "resume", "release")
+KEPT = ("update", "queued", "resume", "release")
 
 
 class Stalled(BackendError):

@@ -16,6 +16,8 @@ from instar.core.records import (
     Bundle,
     ModelVersion,
     Network,
+    Order,
+    OrderKind,
     Phase,
     Release,
     Request,
@@ -33,7 +35,8 @@ POLICY = ReleasePolicy(
     steps=(
         StepRule(share=0.1, requests=100, labels=50),
         StepRule(share=0.5, requests=300, labels=200),
-    )
+    ),
+    quality_margin=0.05,
 )
 
 
@@ -86,15 +89,23 @@ class Stage:
         self.policy = policy
         self.champion, self.candidate, self.approval = CHAMPION, CANDIDATE, APPROVAL
         self.validation = VALIDATION
+        self.orders: tuple[Order, ...] = ()
+        self.request = REQUEST
         self.last: Release | None = None
+
+    def order(self, kind: OrderKind, **more: object) -> None:
+        """Let a person say something."""
+        given = Order(kind, "person:bob", 0.0, **{"reason": "seen", **more})
+        self.orders = (*self.orders, given)
 
     def tick(self) -> Release:
         self.last = release(
-            REQUEST,
+            self.request,
             self.champion,
             self.candidate,
             self.validation,
             self.approval,
+            self.orders,
             self.last,
             policy=self.policy,
             tools=self.tools,

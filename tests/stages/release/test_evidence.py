@@ -31,9 +31,12 @@ def test_gather_counts_only_what_came_after_the_release_began(stage: Make) -> No
     scene.tick()
     scene.traffic.serve(1_000)
     evidence = looked(scene)
-    assert len(evidence.pairs) == 1
-    pair = evidence.pairs[0]
-    assert (pair.share, pair.champion + pair.candidate) == (pytest.approx(0.1), 1_000)
+    assert len(evidence.together) == 1
+    both = evidence.together[0]
+    assert (both.share, both.champion.requests + both.candidate.requests) == (
+        pytest.approx(0.1),
+        1_000,
+    )
     assert len(evidence.answers.loss) == 1_000
 
 
@@ -44,9 +47,9 @@ def test_gather_keeps_shares_apart(stage: Make) -> None:
     scene.tick()
     scene.traffic.serve(400)
     evidence = looked(scene)
-    assert [pair.share for pair in evidence.pairs] == pytest.approx([0.1, 0.5])
+    assert [both.share for both in evidence.together] == pytest.approx([0.1, 0.5])
     assert np.unique(evidence.answers.share).tolist() == pytest.approx([0.1, 0.5])
-    assert evidence.requests == evidence.pairs[1].candidate
+    assert evidence.requests == evidence.together[1].candidate.requests
 
 
 def test_gather_puts_labels_of_both_versions_into_their_order(stage: Make) -> None:
@@ -64,5 +67,6 @@ def test_gather_before_any_request_is_empty(stage: Make) -> None:
     scene = stage()
     scene.tick()
     evidence = looked(scene)
-    assert (evidence.requests, evidence.labels, evidence.pairs) == (0, 0, ())
+    assert (evidence.requests, evidence.labels, evidence.together) == (0, 0, ())
+    assert evidence.idle
     assert len(evidence.answers.loss) == 0

@@ -12,11 +12,12 @@ from instar.core.digest import digest_json
 from instar.core.errors import IntegrityError, NoTraffic
 from instar.core.finding import Comparison, Verdict
 from instar.core.policy import StepRule
-from instar.core.records import Phase, Release
+from instar.core.records import OrderKind, Pause, Phase, Release
 from instar.stages.release import NotApproved, rollback
+from instar.stages.release.scene import PlanChanged
 from instar.testing.bundles import tiny_bundle
 from instar.testing.tools import FakeSigner
-from instar.testing.traffic import Behaviour
+from instar.testing.traffic import Behaviour, Silent
 
 OLD, NEW = "model_v20260101_0000", "model_v20260102_0000"
 Make = Callable[..., Any]
@@ -86,9 +87,12 @@ def test_release_rolls_back_on_the_first_answer_that_is_no_number(stage: Make) -
 
 
 def test_release_rolls_back_when_candidate_is_slow(stage: Make) -> None:
-    now = stage(new=Behaviour(slow=0.2)).run()
+    scene = stage(new=Behaviour(slow=0.2))
+    scene.tick()
+    scene.traffic.serve(2_000)
+    now = scene.tick()
     assert now.phase is Phase.ROLLED_BACK
-    assert finding(now, "latency").verdict is Verdict.FAIL
+    assert finding(now, "latency").verdict is finding(now, "slow").verdict is Verdict.FAIL
 
 
 def test_release_holds_when_champion_is_as_slow(stage: Make) -> None:
@@ -132,7 +136,14 @@ def test_release_asks_a_person_when_nothing_is_decided_for_long(stage: Make) -> 
     scene.tick()
     scene.tools.clock.sleep(61)
     now = scene.tick()
-    assert (now.phase, now.shares[NEW]) == (Phase.PAUSED, 0.1)
+    assert (now.phase, now.paused, now.shares[NEW]) == (Phase.PAUSED, Pause.NO_TRAFFIC, 0.1)
+    assert (now.cause, now.verdict) == ("time", Verdict.INCONCLUSIVE)
+    scene.traffic.serve(20)
+    now = scene.tick()  # requests come again: it goes on, and has another max_hold_s
+    assert (now.phase, now.paused, now.since) == (Phase.STEP, None, scene.tools.clock.now())
+    scene.tools.clock.sleep(61)
+    now = scene.tick()
+    assert (now.phase, now.paused) == (Phase.PAUSED, Pause.INCONCLUSIVE)
     assert "a person is asked" in now.reason
 
 
@@ -155,6 +166,181 @@ def test_release_holds_when_gateway_is_silent_and_never_promotes(stage: Make) ->
     assert (now.phase, now.step, now.verdict) == (Phase.STEP, 1, Verdict.ERROR)
     scene.traffic.silent = False
     assert scene.tick().step == 2
+
+
+def test_release_that_nobody_can_measure_rolls_back_after_max_error_s_and_not_before(
+    stage: Make,
+) -> None:
+    scene = stage(max_error_s=60)
+    scene.tick()
+    scene.traffic.serve(50)
+    scene.traffic.age_s = broken = _raises(scene.traffic.age_s)  # routes move, figures do not come
+    assert (scene.tick().verdict, scene.last.cause) == (Verdict.ERROR, "gateway")
+    scene.tools.clock.sleep(59)
+    assert scene.tick().phase is Phase.STEP
+    broken.away = False
+    assert scene.tick().blind is None  # it answers again: the time begins anew
+    broken.away = True
+    scene.tick()
+    scene.tools.clock.at += 10_000  # another date is no time
+    assert scene.tick().phase is Phase.STEP
+    scene.tools.clock.sleep(60)
+    now = scene.tick()
+    assert (now.phase, now.verdict, now.shares) == (Phase.ROLLED_BACK, Verdict.FAIL, {OLD: 1.0})
+    assert (now.cause, now.before) == ("gateway", {OLD: 0.9, NEW: 0.1})
+    assert "max_error_s" in now.reason
+
+
+class _raises:  # noqa: N801 - it stands for a function
+    """Play a gateway that takes routes and answers nothing."""
+
+    def __init__(self, real: Any) -> None:
+        self.real, self.away = real, True
+
+    def __call__(self) -> float:
+        if self.away:
+            raise Silent
+        return float(self.real())
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_fail_after_n_looks_means_n(stage: Make, n: int) -> None:
+    scene = stage(new=Behaviour(errors=0.9), fail_after=n)
+    scene.tick()
+    scene.traffic.serve(1_000)
+    for look in range(1, n + 1):
+        now = scene.tick()
+        assert now.fails["errors"] == look
+        assert (now.phase is Phase.ROLLED_BACK) == (look == n)
+
+
+def test_every_record_names_plan_cause_and_shares_before(stage: Make) -> None:
+    scene = stage()
+    first = scene.tick()
+    assert (first.cause, first.before, first.shares[NEW]) == ("approval", {OLD: 1.0}, 0.1)
+    assert first.config == digest_json(encode(first.plan))
+    assert [step.share for step in first.plan.steps] == [0.1, 0.5]
+    ended = scene.run()
+    assert (ended.config, ended.plan, ended.cause) == (first.config, first.plan, "promotion")
+    assert ended.before == {OLD: 0.5, NEW: 0.5}
+
+
+def test_plan_outlives_a_change_of_the_steps_and_another_policy_is_refused(stage: Make) -> None:
+    scene = stage()
+    scene.tick()
+    scene.policy = replace(scene.policy, steps=(StepRule(share=0.9, requests=0),))
+    assert [step.share for step in scene.tick().plan.steps] == [0.1, 0.5]
+    scene.request = replace(scene.request, policy="sha256:other")
+    scene.approval = replace(scene.approval, policy="sha256:other")
+    with pytest.raises(PlanChanged, match="instar abort"):
+        scene.tick()
+
+
+def test_release_from_before_there_were_plans_goes_on(stage: Make) -> None:
+    scene = stage()
+    scene.tick()
+    old = {k: v for k, v in encode(scene.last).items() if k in BEFORE_PLANS}
+    scene.last = decode(Release, old)
+    assert scene.last.plan is None
+    scene.traffic.serve(100)
+    now = scene.tick()
+    assert (now.phase, now.step, now.config) == (Phase.STEP, 1, digest_json(encode(now.plan)))
+    assert scene.run().phase is Phase.PROMOTED
+
+
+BEFORE_PLANS = (
+    "phase",
+    "step",
+    "shares",
+    "verdict",
+    "findings",
+    "reason",
+    "requests",
+    "labels",
+    "began_at",
+    "since",
+    "generation",
+    "rehearsed_s",
+    "rollback_s",
+)
+
+
+# What people say.
+
+
+def test_person_pauses_and_only_a_person_lets_it_go_on(stage: Make) -> None:
+    scene = stage(steps=(StepRule(share=0.5, requests=50),))
+    scene.tick()
+    scene.order(OrderKind.PAUSE)
+    now = scene.tick()
+    assert (now.phase, now.paused, now.orders) == (Phase.PAUSED, Pause.PERSON, 1)
+    assert now.cause == "person:bob pauses: seen"
+    scene.traffic.serve(500)
+    now = scene.tick()
+    assert (now.phase, now.verdict) == (Phase.PAUSED, Verdict.PASS)  # the gates go on
+    scene.order(OrderKind.RESUME)
+    assert (scene.tick().phase, scene.last.paused) == (Phase.STEP, None)
+    assert scene.tick().phase is Phase.PROMOTING
+
+
+def test_release_that_a_person_paused_still_rolls_back(stage: Make) -> None:
+    scene = stage(new=Behaviour(errors=0.5))
+    scene.tick()
+    scene.order(OrderKind.PAUSE)
+    scene.tick()
+    scene.traffic.serve(2_000)
+    now = scene.tick()
+    assert (now.phase, now.cause) == (Phase.ROLLED_BACK, "gates")
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "step"),
+    [(OrderKind.SKIP, Phase.STEP, 2), (OrderKind.PROMOTE, Phase.PROMOTING, 1)],
+    ids=["step", "all"],
+)
+def test_person_ends_a_step_or_all(stage: Make, kind: OrderKind, phase: Phase, step: int) -> None:
+    scene = stage()
+    scene.tick()
+    scene.traffic.serve(10)
+    scene.order(kind)
+    now = scene.tick()
+    assert (now.phase, now.step, now.orders) == (phase, step, 1)
+    assert now.cause.startswith("person:bob ")
+    assert "requests" in finding(now, "enough").passes_if  # what was missing is in the record
+
+
+def test_promotion_over_a_failed_gate_wants_its_name(stage: Make) -> None:
+    scene = stage(new=Behaviour(slow=1.0))
+    scene.tick()
+    scene.traffic.serve(2_000)
+    scene.order(OrderKind.PROMOTE, lets_pass=("latency", "slow"))
+    now = scene.tick()
+    failed = {f.code for f in now.findings if f.enforced and f.verdict is Verdict.FAIL}
+    assert failed == {"latency", "slow"}
+    assert (now.phase, now.cause) == (
+        Phase.PROMOTING,
+        "person:bob promotes over latency, slow: seen",
+    )
+
+
+def test_promotion_over_a_failed_gate_without_its_name_rolls_back(stage: Make) -> None:
+    scene = stage(new=Behaviour(slow=1.0))
+    scene.tick()
+    scene.traffic.serve(2_000)
+    scene.order(OrderKind.PROMOTE, lets_pass=("latency",))
+    now = scene.tick()
+    assert (now.phase, now.orders, now.cause) == (Phase.ROLLED_BACK, 0, "gates")
+
+
+def test_promotion_waits_until_something_can_be_measured(stage: Make) -> None:
+    scene = stage()
+    scene.tick()
+    scene.traffic.silent = True
+    scene.order(OrderKind.PROMOTE)
+    now = scene.tick()
+    assert (now.phase, now.verdict, now.orders) == (Phase.STEP, Verdict.ERROR, 0)
+    scene.traffic.silent = False
+    assert scene.tick().phase is Phase.PROMOTING
 
 
 def test_release_stays_pending_when_gateway_is_silent_at_the_start(stage: Make) -> None:
@@ -242,6 +428,39 @@ def test_blue_green_previews_without_traffic_then_takes_all(stage: Make) -> None
 def test_blue_green_goes_back_to_the_warm_version(stage: Make) -> None:
     scene = stage(strategy="blue_green", new=Behaviour(errors=0.3))
     assert scene.run().phase is Phase.ROLLED_BACK
+
+
+def test_blue_green_judges_the_preview_by_requests_that_name_the_candidate(stage: Make) -> None:
+    scene = stage(strategy="blue_green", new=Behaviour(errors=0.5), preview=60)
+    scene.tick()
+    scene.traffic.serve(500)  # the champion's, as before
+    now = scene.tick()
+    assert (now.step, "60 more requests" in now.reason) == (1, True)
+    scene.traffic.ask(NEW, 200)
+    now = scene.tick()
+    assert (now.phase, now.requests) == (Phase.ROLLED_BACK, 200)
+    assert now.reason.startswith("errors")
+    assert all(NEW not in route.shares for route in scene.traffic.moves)  # nobody was routed to it
+
+
+def test_blue_green_whose_preview_is_good_switches(stage: Make) -> None:
+    scene = stage(strategy="blue_green", preview=60)
+    scene.tick()
+    scene.traffic.ask(NEW, 60)
+    assert scene.tick().shares == {NEW: 1.0}
+    now = scene.tick()
+    assert "requests" in now.reason  # what named it does not count after the switch
+
+
+def test_ab_promotes_what_labels_show_to_be_better_and_rolls_back_what_is_worse(
+    stage: Make,
+) -> None:
+    better = stage(strategy="ab", new=Behaviour(noise=0.0), old=Behaviour(noise=0.6))
+    now = better.run(each=400)
+    assert (now.phase, finding(now, "quality").answer) == (Phase.PROMOTED, Comparison.BETTER)
+    assert now.plan.strategy == "ab"
+    worse = stage(strategy="ab", new=Behaviour(noise=0.6))
+    assert worse.run(each=400).phase is Phase.ROLLED_BACK
 
 
 def test_all_at_once_promotes_after_the_rehearsal(stage: Make) -> None:

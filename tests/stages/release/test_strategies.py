@@ -21,3 +21,11 @@ def test_blue_green_bakes_as_the_policy_says() -> None:
 def test_only_all_at_once_has_no_steps() -> None:
     policy = ReleasePolicy()
     assert [name for name in STRATEGIES if not STRATEGIES[name](policy)] == ["all_at_once"]
+
+
+def test_ab_splits_in_half_and_waits_for_labels() -> None:
+    steps = (StepRule(share=0.05), StepRule(share=0.2, requests=7, labels=9, bake_s=60))
+    (half,) = STRATEGIES["ab"](ReleasePolicy(steps=steps))
+    assert (half.share, half.requests, half.labels, half.bake_s) == (0.5, 7, 9, 60)
+    (half,) = STRATEGIES["ab"](ReleasePolicy(steps=steps[:1], window=40))
+    assert half.labels == 40

@@ -8,32 +8,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from instar.bundle import trust
 from instar.core.codec import encode
 from instar.core.digest import digest_json
 from instar.core.errors import BackendError, IntegrityError, NoTraffic
-from instar.core.finding import Finding, Verdict
-from instar.core.policy import ReleasePolicy, ShadowRule, StepRule
+from instar.core.finding import Verdict
+from instar.core.policy import ReleasePolicy, ShadowRule
 from instar.core.records import (
     Approval,
     Bundle,
     ModelVersion,
+    OrderKind,
+    Orders,
+    Pause,
     Phase,
     Release,
     Request,
     Validation,
 )
-from instar.core.tools import Clock, Tools, Traffic
+from instar.core.tools import Tools
 from instar.stages.release import traffic as moves
 from instar.stages.release.evidence import gather
 from instar.stages.release.gates import GATES, look
 from instar.stages.release.losses import LOSSES
-from instar.stages.release.phases import ENDED, Action, decide, judge
+from instar.stages.release.phases import ENDED, Action, Event, decide, event, heeded, judge
+from instar.stages.release.scene import Scene, pending, planned, under_way
 from instar.stages.release.strategies import STRATEGIES
-from instar.stages.release.strategies.shadow import as_step, shadow_of
+from instar.stages.release.strategies.shadow import as_step
+from instar.stages.release.told import BY_HAND, GATEWAY, cause, reason, trouble
 from instar.stages.release.traffic import rollback
 
 __all__ = ["GATES", "LOSSES", "STRATEGIES", "release", "rollback"]
@@ -48,35 +53,13 @@ class NotApproved(IntegrityError):
         super().__init__(f"an approval of {bundle}", got, "ask for one: instar approve")
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Who takes part in a release, and where it stands."""
-
-    traffic: Traffic
-    clock: Clock
-    champion: ModelVersion
-    candidate: Bundle
-    policy: ReleasePolicy
-    steps: tuple[StepRule, ...]
-    last: Release
-
-    @property
-    def shadow(self) -> ShadowRule | None:
-        """The rule of the shadow before the first step; None where there is none."""
-        return shadow_of(self.policy)
-
-    @property
-    def overdue(self) -> bool:
-        """A jump of the wall clock may ask a person too early; it decides nothing else."""
-        return self.clock.now() - self.last.since > self.policy.max_hold_s
-
-
 def release(
     request: Request,
     champion: ModelVersion,
     bundle: Bundle,
     validation: Validation,
     approval: Approval,
+    orders: Orders,
     last: Release | None,
     *,
     policy: ReleasePolicy,
@@ -87,11 +70,13 @@ def release(
     The first tick loads the candidate, rehearses the way back and makes the first step. A gate
     with proof of harm rolls back in the tick that sees it; too little evidence and a silent
     gateway hold. After the last step the phase is `promoting`: the caller records the promotion
-    and calls again, which moves all traffic and keeps the old version warm.
+    and calls again, which moves all traffic and keeps the old version warm. Of the people's
+    `orders` one is heeded in a tick, the oldest.
 
     Raises:
         NotApproved: the approval is not of this bundle, validation and policy, digest by digest.
         IntegrityError: the bundle is damaged, or no trusted key signed it.
+        PlanChanged: the release began under another policy.
         NoTraffic: `tools` lends no gateway.
     """
     if approval.verdict is not Verdict.PASS:
@@ -113,23 +98,12 @@ def release(
         trust.verify(tools.artifacts, bundle.manifest, bundle.signature, keys)
     if last is not None and last.phase in ENDED:
         return last
-    steps = STRATEGIES[policy.strategy](policy)
-    now = last or _pending(champion, tools.clock.now())
-    scene = Scene(tools.traffic, tools.clock, champion, bundle, policy, steps, now)
-    return _tick(_look(scene))
-
-
-def _pending(champion: ModelVersion, now: float) -> Release:
-    return Release(
-        phase=Phase.PENDING,
-        step=0,
-        shares={champion.name: 1.0},
-        verdict=Verdict.INCONCLUSIVE,
-        findings=(),
-        reason="not begun",
-        began_at=now,
-        since=now,
+    plan = planned(request, champion, bundle, policy)
+    now = pending(plan, tools.clock.now()) if last is None else under_way(plan, last, request)
+    scene = Scene(
+        tools.traffic, tools.clock, champion, bundle, policy, now.plan or plan, now, orders
     )
+    return _stamped(scene, _tick(_look(scene)))
 
 
 def _look(scene: Scene) -> Scene:
@@ -137,63 +111,97 @@ def _look(scene: Scene) -> Scene:
     last = scene.last
     if last.phase in (Phase.PENDING, Phase.PROMOTING, Phase.ABORTING):
         verdict = Verdict.ERROR if last.phase is Phase.ABORTING else Verdict.PASS
-        kept = tuple(finding for finding in last.findings if finding.code != _GATEWAY)
+        kept = tuple(finding for finding in last.findings if finding.code != GATEWAY)
         return replace(scene, last=replace(last, verdict=verdict, findings=kept))
     try:
-        return replace(scene, last=_judged(scene))
+        return _judged(scene)
     except BackendError as error:
-        finding = _trouble(error, Verdict.ERROR)
+        finding = trouble(error, Verdict.ERROR)
         return replace(scene, last=replace(last, verdict=Verdict.ERROR, findings=(finding,)))
 
 
-def _judged(scene: Scene) -> Release:
+def _judged(scene: Scene) -> Scene:
     last, name = scene.last, scene.candidate.version
     route = scene.traffic.route()
-    shadowed = last.step == 0 and scene.shadow is not None
+    shadowed = scene.shadow if last.step == 0 else None
     there = route.shadow if shadowed else route.shares
     if (shadowed or last.shares.get(name)) and not there.get(name):
-        return replace(last, verdict=Verdict.FAIL, findings=(_BY_HAND,))
-    step = as_step(scene.shadow) if shadowed and scene.shadow else scene.steps[last.step - 1]
+        return replace(scene, last=replace(last, verdict=Verdict.FAIL, findings=(BY_HAND,)))
+    step = as_step(shadowed) if shadowed else scene.steps[last.step - 1]
     evidence = gather(
         scene.traffic, route, scene.champion, scene.candidate, last, step, scene.policy
     )
-    findings = tuple(look(evidence, scene.policy))
-    return replace(
+    findings = tuple(look(evidence, scene.policy, scene.plan.gates))
+    failed = [f.code for f in findings if f.enforced and f.verdict is Verdict.FAIL]
+    fails = {**last.fails, **{code: last.fails.get(code, 0) + 1 for code in failed}}
+    order = scene.order
+    verdict = judge(
+        findings,
+        fails,
+        fail_after=scene.policy.fail_after,
+        lets_pass=order.lets_pass if order and order.kind is OrderKind.PROMOTE else (),
+    )
+    seen = replace(
         last,
-        verdict=judge(findings),
+        verdict=verdict,
         findings=findings,
+        fails=fails,
         requests=evidence.candidate.requests,
         labels=int(evidence.answers.candidate.sum()),
     )
+    return replace(scene, last=seen, idle=evidence.idle)
 
 
 def _tick(scene: Scene) -> Release:
-    last = scene.last
-    ended = last.step >= len(scene.steps)
-    phase, action = decide(
-        last.phase,
+    last, order = scene.last, scene.order
+    found = event(
         last.verdict,
-        last_step=ended,
+        order.kind if order else None,
+        last_step=last.step >= len(scene.steps),
         overdue=scene.overdue,
-        shadow=scene.shadow is not None,
+        idle=scene.idle,
+        blind=scene.blind,
     )
+    state, action = decide(scene.state, found, shadow=scene.shadow is not None)
     try:
-        changes = {"phase": phase, **_ACTS[action](scene)}
+        changes = _ACTS[action](scene)
     except BackendError as error:
-        return _hindered(scene, action, error)
+        return _hindered(scene, found, action, error)
+    if scene.last.paused and state is Phase.STEP and action is Action.HOLD:
+        changes = {"since": scene.clock.now()}  # who lets it go on gives it another max_hold_s
+    paused = state if isinstance(state, Pause) else None
+    phase = Phase.PAUSED if paused else state
+    if phase is Phase.STEP and action is Action.HOLD and last.step == 0:
+        phase = Phase.SHADOW  # a pause ended before the first step
+    taken = order is not None and heeded(last.verdict, order.kind)
+    changes = {"phase": phase, "paused": paused, "orders": last.orders + taken, **changes}
     now: Release = replace(last, **changes)
-    return replace(now, reason=_reason(now, action, scene))
+    return replace(
+        now,
+        cause=cause(scene, found),
+        reason=reason(now, action, scene, found),
+        verdict=Verdict.FAIL if found is Event.BLIND else now.verdict,
+    )
 
 
-def _hindered(scene: Scene, action: Action, error: BackendError) -> Release:
+def _hindered(scene: Scene, found: Event, action: Action, error: BackendError) -> Release:
     """Answer a move that did not happen: try again, or go back if trying again is of no use."""
     again = error.retryable or action in (Action.ROLL_BACK, Action.FINISH)
     verdict = Verdict.ERROR if again else Verdict.FAIL
-    findings = (*scene.last.findings, _trouble(error, verdict))
+    findings = (*scene.last.findings, trouble(error, verdict))
     last = replace(scene.last, verdict=verdict, findings=findings, reason=str(error))
     if action is Action.ROLL_BACK:
-        return replace(last, phase=Phase.ABORTING)
-    return last if again else _tick(replace(scene, last=last))
+        return replace(last, phase=Phase.ABORTING, paused=None, cause=cause(scene, found))
+    return replace(last, cause="gateway") if again else _tick(replace(scene, last=last))
+
+
+def _stamped(scene: Scene, now: Release) -> Release:
+    """Note the shares before, and since when nothing could be measured."""
+    was, (boot, seconds) = scene.last, scene.clock.boot()
+    blind = was.blind if was.blind and was.blind[0] == boot else (boot, seconds)
+    return replace(
+        now, before=dict(was.shares), blind=blind if now.verdict is Verdict.ERROR else None
+    )
 
 
 def _begin(scene: Scene) -> dict[str, Any]:
@@ -247,39 +255,3 @@ _ACTS: Mapping[Action, Callable[[Scene], dict[str, Any]]] = {
     Action.ROLL_BACK: _roll_back,
     Action.SHADOW: _shadow,
 }
-
-_GATEWAY = "gateway"
-_BY_HAND = Finding(
-    code="by_hand",
-    verdict=Verdict.FAIL,
-    message="somebody gave all traffic back to the champion",
-    passes_if="a new update",
-)
-
-
-def _trouble(error: BackendError, verdict: Verdict) -> Finding:
-    return Finding(_GATEWAY, verdict, str(error), passes_if=error.todo)
-
-
-def _reason(now: Release, action: Action, scene: Scene) -> str:
-    if now.phase is Phase.ROLLED_BACK:
-        failed = [f for f in now.findings if f.enforced and f.verdict is Verdict.FAIL]
-        return "; ".join(f"{f.code}: {f.message}" for f in failed) or now.reason
-    if now.phase is Phase.PROMOTING:
-        return "every step is over"
-    if now.phase is Phase.PROMOTED:
-        return f"all traffic is with {scene.candidate.version}; {scene.champion.name} stays warm"
-    if action is Action.SHADOW and scene.shadow:
-        return f"in the shadow: compared on {scene.shadow.share:.4g} of the requests"
-    if action in (Action.BEGIN, Action.ADVANCE):
-        part = now.shares.get(scene.candidate.version, 0.0)
-        return f"step {now.step} of {len(scene.steps)}: {part:.4g} of the traffic"
-    open_still = [_open(finding) for finding in now.findings if finding.enforced]
-    waiting = "; ".join(part for part in open_still if part)
-    return f"a person is asked: {waiting}" if now.phase is Phase.PAUSED else waiting
-
-
-def _open(finding: Finding) -> str:
-    if finding.verdict is Verdict.INCONCLUSIVE:
-        return f"{finding.code} waits for {finding.passes_if}"
-    return finding.message if finding.verdict is Verdict.ERROR else ""

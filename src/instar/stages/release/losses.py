@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from instar.core.errors import PolicyError
 from instar.core.family import Family
 from instar.core.records import ModelVersion
+from instar.stats.metrics import METRICS, Metric, fitting
 from instar.tasks import form_of
 
 Array = NDArray[np.float64]
@@ -34,6 +35,16 @@ class WrongQuality(PolicyError):
     def __init__(self, kind: str, name: str, fitting: Sequence[str]) -> None:
         wanted = f"a live quality for a {kind} task ({', '.join(fitting)})"
         super().__init__(wanted, name, "set release.quality")
+
+
+class WrongMetric(PolicyError):
+    """Refuse a metric of the window that does not fit the task."""
+
+    code = "policy.wrong_window_metric"
+
+    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+        wanted = f"a metric for a {kind} task ({', '.join(known)})"
+        super().__init__(wanted, name, "set release.window_metric")
 
 
 def brier(scores: Array, labels: Array, span: float) -> Array:
@@ -127,3 +138,20 @@ def loss_of(name: str, champion: ModelVersion) -> tuple[str, Loss, float]:
         return name, LOSSES[name], 1.0
     target = champion.schema[champion.task.target]
     return name, LOSSES[name], ((target.high or 0.0) - (target.low or 0.0)) or 1.0
+
+
+def metric_of(name: str, champion: ModelVersion) -> Metric | None:
+    """Find the metric of the moving window: that which a policy names, or the first live one.
+
+    None where production tells no labels that a metric could be measured by.
+
+    Raises:
+        UnknownName: there is no such metric.
+        WrongMetric: it is made for other answers.
+    """
+    live, known = form_of(champion.task).live, fitting(champion.task)
+    if name == "auto":
+        return known[live[0]] if live else None
+    if METRICS[name].name not in known:
+        raise WrongMetric(champion.task.kind.value, name, list(known))
+    return known[name]

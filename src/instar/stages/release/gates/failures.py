@@ -13,7 +13,7 @@ from instar.stats.two_rates import two_rates
 
 def failures(evidence: Evidence, policy: ReleasePolicy, alpha: float) -> Finding:
     """Ask whether the candidate fails more often than the champion does at the same time."""
-    pairs = evidence.pairs
+    pairs = [both.pair(lambda side: side.failed) for both in evidence.together]
     ours = Rate(sum(p.candidate_events for p in pairs), sum(p.candidate for p in pairs))
     theirs = Rate(sum(p.champion_events for p in pairs), sum(p.champion for p in pairs))
     found = two_rates(pairs)

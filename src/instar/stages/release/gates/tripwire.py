@@ -34,3 +34,10 @@ def trip(candidate: Rate, champion: Rate, limit: float, alpha: float, least: int
         return Verdict.INCONCLUSIVE
     both = rate_above(champion.events, champion.n, limit) >= rich
     return Verdict.INCONCLUSIVE if both else Verdict.FAIL
+
+
+def spare(candidate: Rate, champion: Rate, limit: float, alpha: float, least: int) -> Verdict:
+    """Judge a rate that may be high for what is asked: where the champion's is too, it passes."""
+    if rate_above(champion.events, champion.n, limit) >= math.log(1 / alpha):
+        return Verdict.PASS
+    return trip(candidate, champion, limit, alpha, least)
