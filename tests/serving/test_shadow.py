@@ -339,8 +339,9 @@ def test_every_form_tells_whether_answers_part() -> None:
     for kind in TaskKind:
         classes = () if kind is TaskKind.REGRESSION else ("a", "b")
         task = Task(kind, "t", classes)
-        one = np.array([[0.2, 0.8]]) if classes else np.array([[0.2]])
-        other = one[:, ::-1] if classes else one + 1
+        number = kind in (TaskKind.REGRESSION, TaskKind.DETECTION)  # a value, a count of objects
+        one = np.array([[0.2]]) if number else np.array([[0.2, 0.8]])
+        other = one + 1 if number else one[:, ::-1]
         form = form_of(task)
         assert form.parted(one, task, one, task, 0.01).tolist() == [False]
         assert form.parted(one, task, other, task, 0.01).tolist() == [True]

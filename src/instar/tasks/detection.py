@@ -14,6 +14,7 @@ from instar.tasks.form import Bools, Floats, Form, Labels, Told, Truth, WrongLab
 LABEL, SCORE = BOX, BOX + 1  # places in an answer's last axis
 HALF = 0.5  # where the task names no thresholds
 OVERLAP = 0.5  # from which on a box has found an object, as in Pascal VOC
+_HALF_AN_OBJECT = 0.5
 _CELLS = 1 << 22  # pairs of boxes that are held against each other at once
 
 
@@ -129,6 +130,10 @@ class Detection(Form):
     def kept(self, scores: Floats) -> Floats:
         """Reduce an answer to how many objects it counts: the sum of its scores, (n, 1)."""
         return np.asarray(scores[..., SCORE].sum(axis=1, keepdims=True))
+
+    def parted(self, one: Floats, task: Task, other: Floats, others: Task, within: float) -> Bools:
+        """Tell where the counts of objects are further apart than rounding."""
+        return np.asarray((np.abs(one - other) > _HALF_AN_OBJECT).any(axis=1))
 
     def marked(self, scores: Floats, task: Task) -> Floats:
         """Give the highest score of each class, (n, classes)."""
