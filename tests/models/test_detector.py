@@ -94,16 +94,16 @@ def test_packed_takes_the_surest_and_keeps_what_is_no_number() -> None:
         "scores": torch.linspace(0.01, 1, 150),
     }
     none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0).long(), "scores": torch.zeros(0)}
-    rows = packed([many, none], 100)
+    rows = packed([many, none], 100, 2)
     assert rows[0, :, 5].tolist() == many["scores"].flip(0)[:100].tolist()
     assert not rows[1].any()
-    background = {
-        "boxes": torch.rand(2, 4),
-        "labels": torch.tensor([0, 1]),
-        "scores": torch.ones(2),
+    strange = {
+        "boxes": torch.rand(3, 4),
+        "labels": torch.tensor([0, 2, 3]),  # the background, a class, none of two
+        "scores": torch.ones(3),
     }
-    background["boxes"][1] = torch.nan
-    row = packed([background], 100)[0]
+    strange["boxes"][1] = torch.nan
+    row = packed([strange], 100, 2)[0]
     assert row[:, 5].sum() == 1
     assert row[0, :4].isnan().all()
 

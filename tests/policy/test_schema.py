@@ -15,6 +15,7 @@ from instar.policy.schema import ImpossibleValue, MissingKey, UnknownKey, WrongT
 Write = Callable[..., Project]
 LEAST = "model: demand\ntask: {kind: binary, target: up}\nnetwork: nets:build\n"
 NETWORK = "model: m\ntask: {kind: binary, target: up}\nnetwork: "
+BOXES = "model: m\ntask: {kind: detection, target: boxes}\nnetwork: a:b\n"
 DEEP = "policy: " + "{a: " * 15 + "1" + "}" * 15
 
 REFUSED: list[tuple[str, type[PolicyError], str, dict[str, Any]]] = [
@@ -56,6 +57,15 @@ REFUSED: list[tuple[str, type[PolicyError], str, dict[str, Any]]] = [
     ("threshold too few", ImpossibleValue, "one for each of 2", {"least": "model: m\ntask: {kind: multilabel, targets: [a, b], thresholds: [0.5]}\nnetwork: a:b\n"}),
     ("threshold too high", ImpossibleValue, "below 1", {"least": "model: m\ntask: {kind: multilabel, targets: [a, b], thresholds: [0.5, 1]}\nnetwork: a:b\n"}),
     ("targets of a binary task", ImpossibleValue, "multilabel", {"least": "model: m\ntask: {kind: binary, target: a, targets: [b, c]}\nnetwork: a:b\n"}),
+    ("threshold of a binary task", ImpossibleValue, "multilabel and detection", {"least": "model: m\ntask: {kind: binary, target: a, thresholds: [0.5]}\nnetwork: a:b\n"}),
+    ("thresholds without classes", ImpossibleValue, "one for each of 0 task.classes", {"least": "model: m\ntask: {kind: detection, target: a, thresholds: [0.5]}\nnetwork: a:b\n"}),
+    ("detector with another loss", ImpossibleValue, "train.loss", {"least": BOXES, "more": "policy: {train: {loss: 'mine:loss'}}\n"}),
+    ("detector with smoothed labels", ImpossibleValue, "label_smoothing", {"least": BOXES, "more": "policy: {train: {label_smoothing: 0.1}}\n"}),
+    ("detectors together", ImpossibleValue, "ensemble", {"least": BOXES, "more": "policy: {train: {ensemble: {kind: soft_vote}}}\n"}),
+    ("detector tuned", ImpossibleValue, "tune.trials", {"least": BOXES, "more": "policy: {train: {tune: {trials: 3}}}\n"}),
+    ("detector taught", ImpossibleValue, "distill", {"least": BOXES, "more": "policy: {train: {methods: [replay, distill]}}\n"}),
+    ("detector by its head", ImpossibleValue, "plan.strategy", {"least": BOXES, "more": "policy: {plan: {strategy: head}}\n"}),
+    ("detector in INT8", ImpossibleValue, "package.int8", {"least": BOXES, "more": "policy: {package: {int8: require}}\n"}),
     ("no network", MissingKey, "network", {"least": "model: m\ntask: {kind: binary, target: a}\n"}),
     ("text for a number", WrongType, "a number.*line 4", {"more": "policy: {watch: {drop: '0.1'}}\n"}),
     ("boolean for a number", WrongType, "true", {"more": "policy: {watch: {drop: true}}\n"}),

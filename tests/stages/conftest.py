@@ -88,6 +88,7 @@ def lay_out(
     network: Network = SMALL,
     steps: int = 150,
     seed: int = 0,
+    state: dict[str, torch.Tensor] | None = None,
 ) -> Line:
     tools = fake_tools(folder, seed=seed)
     settings = DataSettings(ignore=ignore)
@@ -95,6 +96,8 @@ def lay_out(
     how = preprocessing.fit(old, schema, settings)
     torch.manual_seed(7)
     net = build.build(network, how.spec(task), tools.project)
+    if state:
+        net.load_state_dict(state)
     held = old.height // 5
     held_out, learnt = old.head(held), old.tail(-held)
     inputs = tuple(torch.tensor(part) for part in preprocessing.inputs(learnt, how))
@@ -210,23 +213,35 @@ def strokes_line(tmp_path):
     return lay_out(tmp_path, old, fresh, STROKES, network=network, steps=60)
 
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "shapes"
 SHAPES = Task(TaskKind.DETECTION, "boxes", ("disc", "square"))
 
 
+@pytest.fixture(scope="session")
+def shapes_drawn(tmp_path_factory):
+    """Draw the example of a detector, dark shapes and paler ones, and train its champion once."""
+    drawn = runpy.run_path(str(EXAMPLE / "prepare.py"))["table"]
+    old, fresh = (drawn(200, seed, ink) for seed, ink in ((0, 120), (1, 60)))
+    old, fresh = (frame.with_columns(canonical(frame["boxes"])) for frame in (old, fresh))
+    how = preprocessing.fit(old, infer_schema(old, SHAPES, DataSettings()), DataSettings())
+    torch.manual_seed(7)
+    net = build.build(Network(build="nets:build"), how.spec(SHAPES), EXAMPLE)
+    learnt = old.tail(160)
+    [images] = (torch.tensor(part) for part in preprocessing.inputs(learnt, how))
+    labels = preprocessing.labels(learnt, SHAPES)
+    for _ in range(6):
+        for i in torch.randperm(len(images)).split(16):
+            train_champion(net, (images[i],), labels[i], SHAPES, steps=1)
+    return old, fresh, net.state_dict()
+
+
 @pytest.fixture
-def shapes_line(tmp_path):
-    """Lay out the example of a detector: dark shapes first, then paler ones."""
-    example = Path(__file__).parents[2] / "examples" / "shapes"
+def shapes_line(tmp_path, shapes_drawn):
     (tmp_path / "project").mkdir()
-    shutil.copy(example / "nets.py", tmp_path / "project")
-    drawn = runpy.run_path(str(example / "prepare.py"))["table"]
-    old, fresh = (boxed(drawn(200, seed, ink)) for seed, ink in ((0, 120), (1, 60)))
+    shutil.copy(EXAMPLE / "nets.py", tmp_path / "project")
+    old, fresh, state = shapes_drawn
     network = Network(build="nets:build")
-    return lay_out(tmp_path, old, fresh, SHAPES, network=network, steps=100)
-
-
-def boxed(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.with_columns(canonical(frame["boxes"]))
+    return lay_out(tmp_path, old, fresh, SHAPES, network=network, steps=0, state=state)
 
 
 def planned(strategy: str) -> Plan:

@@ -22,10 +22,11 @@ from torch.nn.modules import batchnorm, dropout
 from instar.core.data import BOX, InputSpec
 from instar.core.errors import InputError
 from instar.core.records import Network
+from instar.models.predict import place_of
 
 Tensor = torch.Tensor
 _PARTS = ("boxes", "labels", "scores")
-_MOST = "objects_most"
+_MOST, _CLASSES = "objects_most", "objects_classes"
 
 
 class NotADetector(InputError):
@@ -52,11 +53,12 @@ class Detecting(nn.Module):
     """Answer with one tensor, as every network here does."""
 
     objects_most: int
+    objects_classes: int
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Find objects, (n, 100, 6); where labels (n, 100, 5) are told, give the losses, (k,)."""
         if labels is None:
-            return packed(super().forward(images), self.objects_most)
+            return packed(super().forward(images), self.objects_most, self.objects_classes)
         return told(super().forward(images, targets(labels)))
 
 
@@ -78,6 +80,7 @@ def dress(module: nn.Module, inputs: InputSpec) -> None:
     own = type(module)
     module.__class__ = type(own.__name__, (Detecting, own), {})
     setattr(module, _MOST, inputs.objects)
+    setattr(module, _CLASSES, inputs.outputs)
     setattr(module, "head_layer", "")  # noqa: B010  # no layer's output is the answer
 
 
@@ -110,18 +113,20 @@ def told(losses: Any) -> Tensor:
     return torch.stack(list(losses.values()))
 
 
-def packed(found: Any, most: int) -> Tensor:
+def packed(found: Any, most: int, classes: int) -> Tensor:
     """Lay what was found out as (n, most, 6), the surest first: corners, class, score.
+
+    The background, and labels that are none of the `classes`, are left out.
 
     Raises:
         NotADetector: it is no list of dicts with boxes, labels and scores.
     """
     if not isinstance(found, list | tuple) or not found:
         raise NotADetector(f"a list of dicts with {', '.join(_PARTS)} in evaluation", _kind(found))
-    return torch.stack([_row(one, most) for one in found])
+    return torch.stack([_row(one, most, classes) for one in found])
 
 
-def _row(one: Any, most: int) -> Tensor:
+def _row(one: Any, most: int, classes: int) -> Tensor:
     if not isinstance(one, Mapping) or any(name not in one for name in _PARTS):
         raise NotADetector(f"dicts with {', '.join(_PARTS)} in evaluation", _kind(one))
     boxes, labels, scores = (one[name] for name in _PARTS)
@@ -133,7 +138,8 @@ def _row(one: Any, most: int) -> Tensor:
     columns = [boxes.float(), labels[:, None].float(), scores[:, None]]
     rows = torch.cat(columns, dim=1)  # (m, 6)
     # What is no number stays none, so that it is seen.
-    rows = torch.where((labels[:, None] <= 0) | (scores[:, None] <= 0), 0.0, rows)
+    outside = (labels <= 0) | (labels > classes) | (scores <= 0)
+    rows = torch.where(outside[:, None], 0.0, rows)
     # Filled up first, so that there are enough to choose from however few were found.
     rows = torch.cat([rows, rows.new_zeros(most, BOX + 2)])
     _, best = torch.topk(rows[:, -1], most)
@@ -157,7 +163,8 @@ def listening(net: nn.Module) -> Iterator[None]:
     try:
         for part, _ in before:
             part.training = not isinstance(part, still)
-        with torch.random.fork_rng(devices=[]):
+        place = place_of(net)
+        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
             torch.manual_seed(0)
             yield
     finally:

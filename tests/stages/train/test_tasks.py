@@ -96,7 +96,8 @@ MORE = pytest.mark.thorough
     ],
 )
 def test_strategy_learns_boxes(shapes_line, planned, strategy):
-    training = run(shapes_line, planned(strategy))
+    quick = dataclasses.replace(QUICK, epochs=5, full_epochs=14)
+    training = run(shapes_line, planned(strategy), quick)
     before, after = (
         quality(shapes_line, one) for one in (shapes_line.champion.weights, training.weights)
     )

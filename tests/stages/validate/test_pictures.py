@@ -7,7 +7,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 from sklearn.metrics import confusion_matrix
 
 from instar.core.data import ImageColumn, Preprocessing, Task, TaskKind
@@ -61,6 +61,25 @@ def test_examples_of_images_are_png_whatever_came_in():
     for item in drawn["items"]:
         shown = Image.open(io.BytesIO(base64.b64decode(item["png"])))
         assert (shown.format, shown.size) == ("PNG", (96, 48))
+
+
+def test_examples_of_detections_show_true_earlier_and_present_boxes():
+    file = io.BytesIO()
+    Image.new("L", (48, 24), 0).save(file, format="PNG")
+    labels, champion, candidate = (np.zeros((1, 100, width)) for width in (5, 6, 6))
+    labels[0, 0] = [2, 2, 10, 12, 1]
+    champion[0, 0] = [16, 4, 26, 20, 1, 0.9]
+    candidate[0, :2] = [[30, 4, 40, 20, 2, 0.6], [1, 1, 46, 22, 1, 0.4]]  # the second is not given
+    rows = Rows(pl.DataFrame({"scan": [file.getvalue()]}), labels, champion, candidate)
+    task = Task(TaskKind.DETECTION, "pets", ("cat", "dog"))
+    how = Preprocessing(image=ImageColumn("scan", 24, 48, "L", 1, 0))
+    [item] = pictures.examples(rows, [0], task, how)["items"]
+    assert item["caption"] == "1 cat: 1 cat, now 1 dog"
+    shown = Image.open(io.BytesIO(base64.b64decode(item["png"])))
+    assert shown.size == (96, 48)
+    drawn = [(4, 4), (32, 8), (60, 8), (2, 2)]
+    colours = [ImageColor.getrgb(colour) for colour in pictures.COLOURS]
+    assert [shown.getpixel(place) for place in drawn] == [*colours, (0, 0, 0)]
 
 
 def test_table_rounds_floats_to_four_digits():

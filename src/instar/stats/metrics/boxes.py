@@ -169,7 +169,7 @@ def _f1(thresholds: Sequence[float]) -> Weighted:
 
 def _place(scores: Floats, thresholds: Sequence[float]) -> NDArray[Any]:
     """Find each box's place among the thresholds; one threshold holds for all classes."""
-    places = scores[..., LABEL].astype(int)
+    places = np.nan_to_num(scores[..., LABEL]).astype(int)
     return np.minimum(places, 1) if len(thresholds) == 1 else places
 
 
