@@ -120,3 +120,4 @@ def test_picture_is_an_svg_of_the_same() -> None:
     svg = watching.picture(VIEW, 101.0)
     assert svg.startswith("<svg")
     assert "88" in svg
+    assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")

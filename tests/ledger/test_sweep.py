@@ -15,7 +15,7 @@ from instar.core.codec import encode
 from instar.core.digest import canonical, digest_bytes
 from instar.core.errors import IntegrityError
 from instar.core.records import Phase
-from instar.ledger import sweep
+from instar.ledger import queue, sweep
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.ledger.journal import SqliteJournal
 from instar.ledger.tables import holds
@@ -167,6 +167,21 @@ def test_open_update_keeps_all_that_it_named(
     named = {d for e in journal.entries(update="u0001") for d in sweep._digests(e.body)}
     collect(journal, store)
     assert there(store) == {name for name in UPDATE if digest_bytes(name.encode()) in named}
+
+
+@pytest.mark.usefixtures("nothing_is_small")
+def test_update_in_the_queue_keeps_its_data_until_it_is_taken(
+    journal: SqliteJournal, store: DirectoryArtifacts
+) -> None:
+    put(store, "waiting", "its policy")
+    body = {"fresh": encode(line.snapshot("waiting")), "policy": line.digest("its policy")}
+    queued = journal.append(queue.KIND, body, update=None, model="demand", actor="a")
+    collect(journal, store)
+    assert there(store) == {"waiting", "its policy"}
+    key = queue.key(queued)
+    journal.append("note", {}, update=None, model="demand", actor="a", key=key)
+    collect(journal, store)
+    assert there(store) == set()
 
 
 @pytest.mark.usefixtures("nothing_is_small")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from instar.core.records import PSEUDONYM, Phase
+from instar.ledger import queue
 from instar.ledger.journal import SqliteJournal
 from instar.service import Workspace
 from instar.service.errors import OwnUpdate
@@ -89,6 +90,17 @@ def test_requester_of_an_open_update_is_not_forgotten(folder: Path, journal: Sql
     line.space(folder, "bob").abort("u0001", reason="enough")
     line.space(folder).forget("alice liddell")
     assert journal.people().keys() == {journal.person("bob")}
+
+
+def test_whoever_waits_in_the_queue_is_not_forgotten(folder: Path, journal: SqliteJournal) -> None:
+    body = {"by": journal.person("carol"), "reason": "monthly"}
+    entry = journal.append(queue.KIND, body, update=None, model="demand", actor=body["by"])
+    with pytest.raises(StillInvolved, match="the queue"):
+        line.space(folder).forget("carol")
+    key = queue.key(entry)
+    journal.append("note", {}, update=None, model="demand", actor="a", key=key)
+    line.space(folder).forget("carol")
+    assert journal.person("carol") != body["by"]
 
 
 def test_voter_on_an_open_update_is_not_forgotten_and_counts_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,3 +168,72 @@ def test_desk_without_a_shelf_is_not_ready() -> None:
     scene.ask()
     assert scene.statuses == [503]
     assert dict(scene.replies[0].headers)["retry-after"] == "1"
+
+
+def met(scene: Scene, generation: int = 1) -> dict[str, int]:
+    """Say how many units each version met under a route."""
+    found = scene.sheet.read()
+    return {version: counts[generation].units for version, counts in found.items()}
+
+
+def test_unit_counts_once_under_each_route_however_often_it_asks(
+    shelves: Callable[..., Shelf],
+) -> None:
+    async def act() -> None:
+        scene = Scene(shelves({OLD: 0.5, WILD: 0.5}))
+        for number in range(60):
+            for _ in range(3):
+                scene.ask(id=f"unit {number % 20}")
+            scene.ask(id=f"pinned {number}", path=PINNED)
+        await turn()
+        assert sum(met(scene).values()) == 20
+        assert min(met(scene).values()) > 0
+        assert met(scene, 0)[WILD] == 0  # who names a version was divided by nobody
+        scene.desk.take(shelves({OLD: 0.5, WILD: 0.5}, 2))
+        scene.ask(id="unit 1")
+        await turn()
+        assert sum(met(scene, 2).values()) == 1
+        for _ in range(5):
+            scene.ask()  # nobody's: each is a unit of its own
+        await turn()
+        assert sum(met(scene, 2).values()) == 6
+
+    asyncio.run(act())
+
+
+def test_units_are_counted_by_one_worker_each_and_only_where_they_are_divided(
+    shelves: Callable[..., Shelf],
+) -> None:
+    async def act() -> None:
+        several = [Scene(shelves({OLD: 0.5, WILD: 0.5})) for _ in range(3)]
+        for place, scene in enumerate(several):
+            scene.desk._part = (place, 3)
+            for number in range(90):
+                scene.ask(id=f"unit {number}")
+        await turn()
+        parts = [sum(met(scene).values()) for scene in several]
+        assert sum(parts) == 90
+        assert min(parts) > 10
+        alone = Scene(shelves({OLD: 1.0}))
+        alone.ask(id="unit 1")
+        await turn()
+        assert met(alone)[OLD] == 0
+
+    asyncio.run(act())
+
+
+def test_odd_answers_are_given_and_counted(shelves: Callable[..., Shelf]) -> None:
+    async def act() -> None:
+        scene = Scene(shelves({OLD: 1.0}))
+        floor = scene.desk.floor
+        assert floor is not None
+        odd = replace(floor.buckets[0], odd=lambda rows: (rows[0][1] > 0.7, False))
+        scene.desk.floor = replace(floor, buckets=(odd,) * len(floor.buckets))
+        for x in (-3.0, 0.0, 2.0, 3.0):
+            scene.ask(x)
+        await turn()
+        assert scene.statuses == [200] * 4
+        counts = scene.sheet.read()[OLD][1]
+        assert (counts.outside, counts.empty) == (2, 0)
+
+    asyncio.run(act())

@@ -69,8 +69,9 @@ def forget(journal: Journal, name: str) -> None:
 
     Raises:
         UnknownPerson: the ledger knows nobody of that name.
-        StillInvolved: an update of theirs is open.
+        StillInvolved: an update of theirs is open, or waits in the queue.
     """
+    from instar.ledger import queue
 
     def involved(pseudonym: str) -> None:
         for asked in journal.entries(kind="request"):
@@ -78,6 +79,9 @@ def forget(journal: Journal, name: str) -> None:
             state = replay(journal.entries(update=update))
             if state.state.open and pseudonym in {state.request.by, *(v.by for v in state.votes)}:
                 raise StillInvolved(update)
+        for entry in queue.waiting(journal):
+            if entry.body["by"] == pseudonym:
+                raise StillInvolved(f"the queue, entry {entry.seq}")
 
     if not journal.forget(name, involved):
         raise UnknownPerson(name)

@@ -51,6 +51,11 @@ def sentences(kind: str, body: Mapping[str, Any]) -> list[str]:
     """
     if kind in ("adoption", "promotion", "rollback"):
         return list(_version(decode(ModelVersion, body)))
+    if kind == "queued":
+        return [
+            f"{body['by']} asks for an update that waits behind {body['behind']}: {body['reason']}",
+            f"fresh data: {data(decode(Snapshot, body['fresh']))}",
+        ]
     if kind == "reproduction":
         return list(_reproduction(body))
     if kind in KINDS:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from instar.core.codec import encode
-from instar.core.errors import BackendError, IntegrityError
+from instar.core.errors import InstarError
 from instar.core.records import Release
 from instar.serving import routefile
 
@@ -29,7 +29,7 @@ def note(root: Path, update: str, now: Release, at: float) -> None:
         del finding["picture"]
     line = json.dumps({"update": update, "at": at, "release": found})
     place = routefile.folder(root)
-    with contextlib.suppress(BackendError):
+    with contextlib.suppress(InstarError):
         # A line that was cut off by a crash is closed by the next one's head.
         if place.append(_NOW, f"\n{line}".encode()) >= _FULL:
             place.rename(_NOW, _BEFORE)
@@ -44,7 +44,7 @@ def last(root: Path, update: str) -> dict[str, Any] | None:
     for name in (_NOW, _BEFORE):
         try:
             lines = place.read(name).splitlines()
-        except (FileNotFoundError, BackendError, IntegrityError):
+        except (FileNotFoundError, InstarError):
             continue
         for line in reversed(lines):
             with contextlib.suppress(ValueError):

@@ -75,8 +75,9 @@ def reason(now: Release, action: Action, scene: Scene, found: Event) -> str:
 def _back(now: Release, scene: Scene, found: Event) -> str:
     failed = [f for f in now.findings if f.enforced and f.verdict is Verdict.FAIL]
     if found is Event.BLIND and not failed:
+        why = [f.message for f in now.findings if f.enforced and f.verdict is Verdict.ERROR]
         seconds = scene.policy.max_error_s
-        return f"nothing could be measured for {seconds:g} s (policy.release.max_error_s)"
+        return f"nothing could be measured for {seconds:g} s (max_error_s): {'; '.join(why)}"
     return "; ".join(f"{f.code}: {f.message}" for f in failed) or now.reason
 
 

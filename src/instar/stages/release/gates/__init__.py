@@ -74,7 +74,11 @@ OF_SHADOW = frozenset({"disagreement"})
 def look(
     evidence: Evidence, policy: ReleasePolicy, gates: Mapping[str, float]
 ) -> Iterator[Finding]:
-    """Ask the gates of a plan, each with the false alarms that it may spend there."""
-    for name, alpha in gates.items():
+    """Ask the gates of a plan, each with the false alarms that it may spend there.
+
+    They answer in the table's order; a record keeps none.
+    """
+    known = [name for name in GATES if name in gates]
+    for name in dict.fromkeys((*known, *gates)):
         if evidence.shadow is not None or name not in OF_SHADOW:
-            yield GATES[name](evidence, policy, alpha)
+            yield GATES[name](evidence, policy, gates[name])

@@ -1,6 +1,6 @@
 """`instar status -w` during a real canary under traffic, as a picture for the docs.
 
-    python -m benchmarks.serving.release_picture [--out docs/pictures/release.svg]
+    python tools/release_picture.py [--out docs/pictures/release.svg]
 
 A tiny model line is adopted, updated, approved and released behind a real gateway; clients ask it
 and tell labels all the while. The picture is taken in the last step; then a person pauses the
