@@ -35,6 +35,12 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
+def _veiled_repr(section: Any) -> str:
+    """Show a section without the passwords of its addresses."""
+    fields = (f"{f.name}={getattr(section, f.name)!r}" for f in dataclasses.fields(section))
+    return veiled(f"{type(section).__name__}({', '.join(fields)})")
+
+
 Fill = Literal["median", "mean", "mode"]
 
 
@@ -65,8 +71,22 @@ class StoreSettings:
     )
 
     def __repr__(self) -> str:
-        fields = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
-        return veiled(f"StoreSettings({', '.join(fields)})")
+        return _veiled_repr(self)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ServeSettings:
+    workers: int = setting(0, "processes that answer; 0: one a core, at most 2", ge=0)
+    cache: int = setting(0, "answers that each process keeps; 0: none", ge=0)
+    redis: str = setting(
+        "", "the Redis in which all processes share kept answers: redis://host:port/0; empty: none"
+    )
+    grpc: int | None = setting(
+        None, "port of the gRPC server; 0: any that is free; empty: there is none", ge=0, le=65535
+    )
+
+    def __repr__(self) -> str:
+        return _veiled_repr(self)
 
 
 @dataclass(frozen=True, slots=True)

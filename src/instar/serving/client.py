@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from instar.core.codec import decode
 from instar.core.errors import BackendError
 from instar.core.tools import Labelled, Route, Served
 from instar.serving import routefile
+from instar.serving.grpc import require
+from instar.serving.redis import REDIS, Address
 
 _ANSWER_S = 5.0  # for one answer of the control plane
 _LOAD_S = 60.0  # for a route to come into force, loading included
@@ -173,6 +176,7 @@ class Gateway:
     url: str
     pid: int
     process: subprocess.Popen[str]
+    grpc: str = ""  # HOST:PORT, where it was asked for
 
     def stop(self) -> int:
         """Let it finish what it answers, end it, and return its exit status."""
@@ -196,6 +200,8 @@ def start(
     *,
     workers: int = 0,
     cache: int = 0,
+    grpc: int | None = None,
+    redis: str = "",
 ) -> Gateway:
     """Start a gateway as a child process and wait until it answers.
 
@@ -206,16 +212,27 @@ def start(
         artifacts: Where bundles are, as `store.artifacts` of the policy says it.
         workers: How many processes answer; 0: one a core, at most 2.
         cache: How many answers each of them keeps; 0: none.
+        grpc: The port of the gRPC server; 0: any that is free; None: there is none.
+        redis: The Redis that they share kept answers in; empty: none.
 
     Raises:
+        MissingExtra: gRPC was asked for, and is not installed.
+        BadAddress: that is no Redis.
         GatewayFailed: it ended, or said nothing for a minute.
     """
+    if grpc is not None:
+        require()
+    if redis:
+        Address.of(redis)
     command = [sys.executable, "-m", "instar.serving"]
     given = ["--root", str(root), "--model", model, "--port", str(port), "--artifacts", artifacts]
     given += ["--workers", str(workers), "--cache", str(cache)]
+    given += [] if grpc is None else ["--grpc-port", str(grpc)]
+    # Not on the command line, which everybody on the machine may read: it may hold a password.
+    env = os.environ | ({REDIS: redis} if redis else {})
     with routefile.folder(root).appending("gateway.err") as errors:
         process = subprocess.Popen(
-            [*command, *given], stdout=subprocess.PIPE, stderr=errors, text=True
+            [*command, *given], stdout=subprocess.PIPE, stderr=errors, text=True, env=env
         )
     patience = threading.Timer(_START_S, process.kill)
     patience.start()
@@ -231,4 +248,4 @@ def start(
         if process.stdout:
             process.stdout.close()
         raise GatewayFailed(line.strip()[:200]) from error
-    return Gateway(told["url"], told["pid"], process)
+    return Gateway(told["url"], told["pid"], process, told.get("grpc", ""))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -25,12 +26,15 @@ from typing import Any
 
 from instar.core.errors import BackendError
 from instar.serving import routefile, worker
+from instar.serving.grpc import require
 from instar.serving.link import Link
 from instar.serving.office import Office
+from instar.serving.redis import REDIS, Address
 from instar.serving.slots import Sheet
 from instar.serving.worker import Post
 
 MOST_WORKERS = 2  # unless told otherwise: fewer processes batch better
+FIRST = 256  # answers that a worker keeps where only Redis was asked for
 _PAUSE_S = 0.5  # between a worker's death and the next, where it lived for less than this
 
 
@@ -39,8 +43,8 @@ class PortTaken(BackendError):
 
     code = "backend.port_taken"
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"the address {host}:{port}", "it is in use", "choose another --port")
+    def __init__(self, host: str, port: int, option: str = "--port") -> None:
+        super().__init__(f"the address {host}:{port}", "it is in use", f"choose another {option}")
 
 
 class Gateway:
@@ -53,6 +57,8 @@ class Gateway:
         artifacts: Where bundles are, as `store.artifacts` of the policy says it.
         workers: How many processes answer.
         cache: How many answers each of them keeps.
+        grpc: A socket that holds the address of the gRPC server, and does not listen.
+        redis: The address of the Redis that workers share answers in.
     """
 
     def __init__(
@@ -63,9 +69,12 @@ class Gateway:
         artifacts: str = "",
         workers: int = 1,
         cache: int = 0,
+        grpc: socket.socket | None = None,
+        redis: str = "",
     ) -> None:
         self._root, self._model, self._artifacts = root, model, artifacts
         self._listener, self._cache = listener, cache
+        self._grpc, self._redis = grpc, redis
         self._sheet = Sheet.open(root, workers)
         self._loop = asyncio.new_event_loop()
         self._office = Office(root, model, self._sheet)
@@ -85,6 +94,8 @@ class Gateway:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGCHLD, self._bury)
         self._office.remember()
+        gc.collect()
+        gc.freeze()  # what a worker's own collections would copy is shared instead
         self._fill()
         self._spawn(self._start())
         while not (self._ending and not self._pids):
@@ -113,6 +124,8 @@ class Gateway:
                 theirs,
                 self._sheet,
                 self._cache,
+                _place(self._grpc) if self._grpc else "",
+                self._redis,
             )
             sys.stdout.flush()
             sys.stderr.flush()
@@ -187,6 +200,8 @@ class Gateway:
             "model": self._model,
             "generation": self._office.status()["generation"],
         }
+        if self._grpc:
+            told["grpc"] = _place(self._grpc)
         routefile.keep(self._root, routefile.GATEWAY, json.dumps(told).encode())
         print(json.dumps({"ready": True, **told}), flush=True)
         self._told = True
@@ -244,6 +259,36 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def hold(host: str, port: int) -> socket.socket:
+    """Take an address that several processes will listen at, each with a socket of its own.
+
+    This one does not listen, so that the system gives it no connection.
+
+    Raises:
+        PortTaken: somebody else has it.
+    """
+    # Alone first: who shares an address is let in beside whoever shares it already.
+    for shared in (False, True):
+        held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            held.bind((host, port))
+        except OSError as error:
+            held.close()
+            raise PortTaken(host, port, "--grpc-port") from error
+        port = held.getsockname()[1]
+        if not shared:
+            held.close()
+    return held
+
+
+def _place(held: socket.socket) -> str:
+    host, port = held.getsockname()
+    return f"{host}:{port}"
+
+
 def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m instar.serving", description=__doc__)
@@ -254,8 +299,20 @@ def main() -> None:
     parser.add_argument("--artifacts", default="", help="where bundles are: s3://bucket/prefix")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: one a core, up to 2")
     parser.add_argument("--cache", type=int, default=0, help="answers each worker keeps; 0: none")
+    parser.add_argument("--redis", default="", help=f"redis://..., or the variable {REDIS}")
+    parser.add_argument("--grpc-port", type=int, help="serve gRPC, too; 0: any that is free")
     given = parser.parse_args()
     workers = given.workers or min(os.cpu_count() or 1, MOST_WORKERS)
     routefile.folder(given.root).make()
+    redis = given.redis or os.environ.get(REDIS, "")
+    if redis:
+        Address.of(redis)
+    cache = given.cache or (FIRST if redis else 0)
     listener = listen(given.host, given.port)
-    Gateway(given.root, given.model, listener, given.artifacts, workers, given.cache).run()
+    grpc = None
+    if given.grpc_port is not None:
+        require()
+        grpc = hold(given.host, given.grpc_port)
+    Gateway(
+        given.root, given.model, listener, given.artifacts, workers, cache, grpc=grpc, redis=redis
+    ).run()

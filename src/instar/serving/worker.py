@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -33,6 +34,7 @@ from instar.serving.log import Log
 from instar.serving.mistakes import refusal
 from instar.serving.models import Models, Shelf, reason
 from instar.serving.office import read_route
+from instar.serving.redis import Redis
 from instar.serving.slots import Sheet
 
 DRAIN_S = 10.0  # for requests that run when the gateway is told to end
@@ -45,7 +47,11 @@ _YOUNG = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a worker is given: where it listens, to whom it talks, what it serves."""
+    """What a worker is given: where it listens, to whom it talks, what it serves.
+
+    `grpc` is the HOST:PORT that all workers share for gRPC, `redis` the address of the Redis that
+    they share answers in; empty: none.
+    """
 
     slot: int
     root: Path
@@ -55,6 +61,8 @@ class Post:
     line: socket.socket
     sheet: Sheet
     cache: int = 0
+    grpc: str = ""
+    redis: str = ""
 
 
 def run(post: Post) -> int:
@@ -81,10 +89,12 @@ class Worker:
         block = post.sheet.block(post.slot)
         block.recover()
         self._models = Models(post.root, post.model, store)
-        self._desk = Desk(post.model, block, post.cache)
+        self._redis = Redis(post.redis) if post.redis else None
+        self._desk = Desk(post.model, block, post.cache, self._redis)
         self._log = Log(post.root)
         self._ready: Shelf | None = None
         self._server: asyncio.Server | None = None
+        self._grpc: Any = None
         self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode_lines
 
     async def serve(self) -> None:
@@ -95,12 +105,16 @@ class Worker:
         self._endpoints = Endpoints(self._desk, self._link, self._log, self._tell)
         self._connections = Connections(self._endpoints.serve, refusal)
         await loop.create_connection(lambda: self._link, sock=self._post.line)
+        if self._redis:
+            self._redis.start()
         tasks = [
             loop.create_task(self._connections.sweep()),
             loop.create_task(self._write()),
         ]
         await self._ended.wait()
         await self._drain()
+        if self._redis:
+            await self._redis.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -122,12 +136,21 @@ class Worker:
                 self._server = await loop.create_server(
                     self._connections, sock=self._post.listener, backlog=_BACKLOG
                 )
+                if self._post.grpc:
+                    await self._listen_grpc()
             case "hand in":
                 return self._hand_in()
             case "drain":
                 await self._drain()
                 return self._hand_in()
         return None
+
+    async def _listen_grpc(self) -> None:
+        # Not before the fork: the library has threads, which no fork survives. And not on the
+        # loop: it takes its time to load.
+        module = await asyncio.to_thread(importlib.import_module, "instar.serving.grpc.server")
+        self._grpc = module.Server(self._desk, self._endpoints)
+        await self._grpc.start(self._post.grpc)
 
     async def _prepare(self, value: Any) -> dict[str, Any]:
         """Load what a route needs, beside the loop; requests are answered meanwhile."""
@@ -176,7 +199,10 @@ class Worker:
     async def _drain(self) -> None:
         if self._server:
             self._server.close()
-        await self._connections.drain(DRAIN_S)
+        ends = [self._connections.drain(DRAIN_S)]
+        if self._grpc:
+            ends.append(self._grpc.stop(DRAIN_S))
+        await asyncio.gather(*ends)
 
 
 def exit_with(post: Post) -> None:

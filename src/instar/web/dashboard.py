@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from instar.core.errors import BackendError, InputError, InstarError
 from instar.core.update import State
 from instar.report.page import environment
+from instar.web import openapi
 from instar.web.headers import secured
 from instar.web.service import Service
 
@@ -48,13 +49,15 @@ def app(service: Service) -> ASGIApp:
     Args:
         service: Where everything shown comes from.
     Returns:
-        An ASGI application with `/`, `/updates/{update}/report` and `/api/v1/updates`.
+        An ASGI application with `/`, `/updates/{update}/report`, `/api/v1/updates`, and
+        `/api/v1/openapi.json`, which describes it.
     """
     pages = Pages(service)
     routes = [
         Route("/", pages.home),
         Route("/updates/{update}/report", pages.report),
         Route("/api/v1/updates", pages.updates),
+        Route(openapi.PATH, lambda _: JSONResponse(openapi.DOCUMENT)),
     ]
     mistakes: Mapping[Any, Callable[..., Response]] = {
         InstarError: mistaken,
