@@ -277,6 +277,9 @@ def everything(address: str) -> dict[str, Any]:
         "unload": failing(lambda: client.unload_model("m")),
         "load": failing(lambda: client.load_model("other")),
         "config": failing(lambda: client.get_model_config("m")),
+        "bomb": failing(
+            lambda: infer(bytes((64 << 20) + 1), compression=grpc.Compression.Gzip),
+        ),
         "too large": failing(lambda: infer(bytes((64 << 20) + 1))),
     }
     client.load_model("m")

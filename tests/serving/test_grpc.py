@@ -123,6 +123,7 @@ def test_mistakes_have_the_codes_of_their_statuses(told: dict[str, Any]) -> None
         "unload": "INVALID_ARGUMENT",
         "load": "NOT_FOUND",
         "config": "UNIMPLEMENTED",
+        "bomb": "RESOURCE_EXHAUSTED",
         "too large": "RESOURCE_EXHAUSTED",
     }
 
