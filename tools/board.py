@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 
 from instar.core.finding import Verdict
+from instar.core.policy import ServeSettings
 from instar.core.records import Phase, Release
 from instar.core.tools import Route
 from instar.serving import monitoring, releasefile
@@ -215,7 +216,7 @@ def main() -> None:
         root, watching = Path(folder) / "root", Path(folder) / "prometheus"
         manifests, traffic = build(root), GatewayTraffic(root, "m")
         traffic.put(Route("m", 1, {OLD: 1.0}, {OLD: manifests[OLD]}, OLD))
-        gateway = start(root, "m", workers=2, cache=1000)
+        gateway = start(root, "m", how=ServeSettings(workers=2, cache=1000))
         clients = Clients(gateway.url)
         try:
             monitoring.write(watching, [gateway.url.removeprefix("http://")], every="500ms")

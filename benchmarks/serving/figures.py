@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.serving import cases
 from benchmarks.serving.cases import VERSION
+from instar.core.policy import ServeSettings
 from instar.core.tools import Route
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.serving.client import Gateway, GatewayTraffic, start
@@ -96,7 +97,7 @@ def instar(versions: Mapping[str, str], workers: int, *, warm: bool = False) -> 
         kept = {name: manifests[name] for name in (first, *held)}
         GatewayTraffic(root, "m").put(Route("m", 1, {first: 1.0}, kept, first, warm=held))
         began = time.monotonic()
-        gateway = start(root, "m", workers=workers)
+        gateway = start(root, "m", how=ServeSettings(workers=workers))
         try:
             yield House(root, gateway, manifests, began)
         finally:

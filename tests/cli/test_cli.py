@@ -195,15 +195,15 @@ def test_serve_hands_processes_and_kept_answers_on(
 ) -> None:
     given: list[Any] = []
 
-    def start(*places: Any, **more: Any) -> None:
-        given.append((places[2], more))
+    def start(*places: Any) -> None:
+        given.append((places[2], places[4].workers, places[4].cache))
         raise BackendError("a gateway", "none", "no more is asked here")
 
     line.lay_out(tmp_path, line.REQUEST).close()
     monkeypatch.setattr("instar.serving.client.start", start)
     for words in (["--workers", "3", "--cache", "7", "--port", "0"], []):
         assert instar("serve", *words)[0] == 5
-    assert given == [(0, {"workers": 3, "cache": 7}), (8400, {"workers": 0, "cache": 0})]
+    assert given == [(0, 3, 7), (8400, 0, 0)]
     assert instar("serve", "--workers", "-1")[0] == 2
 
 

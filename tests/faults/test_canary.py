@@ -20,7 +20,7 @@ from instar.core.codec import encode
 from instar.core.data import Snapshot
 from instar.core.digest import digest_json
 from instar.core.finding import Verdict
-from instar.core.policy import ReleasePolicy, ServePolicy, ShadowRule, StepRule
+from instar.core.policy import ReleasePolicy, ServeSettings, ShadowRule, StepRule
 from instar.core.records import (
     Approval,
     Bundle,
@@ -133,7 +133,7 @@ def canary(tmp_path: Path) -> Iterator[Callable[..., Canary]]:
         manifests = {OLD: tiny_bundle(artifacts, OLD), NEW: tiny_bundle(artifacts, NEW, **more)}
         traffic = GatewayTraffic(tmp_path, "m")
         traffic.put(Route("m", 1, {OLD: 1.0}, {OLD: manifests[OLD]}, OLD))
-        begun.append(start(tmp_path, "m", workers=2, rule=ServePolicy(hang_s=1.0)))
+        begun.append(start(tmp_path, "m", how=ServeSettings(workers=2, hang_s=1.0)))
         champion = ModelVersion(
             name=OLD,
             task=TASK,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from instar.bundle.columns import Piece
+from instar.core.policy import ServeSettings
 from instar.core.tools import Route
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.serving.cache import Cache
@@ -73,7 +74,7 @@ def served(tmp_path: Path) -> Any:
     manifests = {OLD: tiny_bundle(artifacts, OLD), NEW: tiny_bundle(artifacts, NEW, bias=1.0)}
     traffic = GatewayTraffic(tmp_path, "m")
     traffic.put(Route("m", 1, {OLD: 1.0}, manifests, OLD))
-    gateway = start(tmp_path, "m", workers=1, cache=10)
+    gateway = start(tmp_path, "m", how=ServeSettings(workers=1, cache=10))
     yield gateway, traffic, manifests
     assert gateway.stop() == 0
 

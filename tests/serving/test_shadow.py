@@ -18,7 +18,7 @@ import pytest
 
 from instar.core.codec import decode, encode
 from instar.core.data import Task, TaskKind
-from instar.core.policy import ServePolicy
+from instar.core.policy import ServeSettings
 from instar.core.tools import Compared, Route
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.serving import mirror, trials
@@ -365,7 +365,7 @@ def hanging(tmp_path: Path) -> Iterator[tuple[GatewayTraffic, str]]:
     manifests = {OLD: tiny_bundle(artifacts, OLD), NEW: tiny_bundle(artifacts, NEW, hangs_above=5)}
     traffic = GatewayTraffic(tmp_path, "m")
     traffic.put(Route("m", 1, {OLD: 1.0}, manifests, OLD, shadow={NEW: 1.0}))
-    gateway = start(tmp_path, "m", workers=1, rule=ServePolicy(hang_s=0.5))
+    gateway = start(tmp_path, "m", how=ServeSettings(workers=1, hang_s=0.5))
     yield traffic, gateway.url
     gateway.stop()
 

@@ -251,17 +251,20 @@ def serve(
     port: Annotated[int, typer.Option(help="Port of the gateway; 0 takes a free one.")] = 8400,
     pages: Annotated[int, typer.Option(help="Port of the dashboard; 0 takes a free one.")] = 8401,
     workers: Annotated[
-        int, typer.Option(min=0, help="Processes that answer; 0 is one a core, at most 2.")
-    ] = 0,
+        int | None, typer.Option(min=0, help="Processes that answer; 0 is one a core, at most 2.")
+    ] = None,
     cache: Annotated[
-        int, typer.Option(min=0, help="Answers that each process keeps; 0 keeps none.")
-    ] = 0,
+        int | None, typer.Option(min=0, help="Answers that each process keeps; 0 keeps none.")
+    ] = None,
+    grpc_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve gRPC, too; 0 takes a free port.")
+    ] = None,
     root: Root = HERE,
 ) -> None:
     """Serve the champion and the dashboard on this machine until interrupted."""
     from instar.cli.serve import run
 
-    run(workspace(root), port, pages, workers, cache)
+    run(workspace(root), port, pages, workers=workers, cache=cache, grpc=grpc_port)
 
 
 app.command("import")(convert.import_graph)

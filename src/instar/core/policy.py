@@ -35,6 +35,12 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
+def _veiled_repr(section: Any) -> str:
+    """Show a section without the passwords of its addresses."""
+    fields = (f"{f.name}={getattr(section, f.name)!r}" for f in dataclasses.fields(section))
+    return veiled(f"{type(section).__name__}({', '.join(fields)})")
+
+
 Fill = Literal["median", "mean", "mode"]
 
 
@@ -65,8 +71,33 @@ class StoreSettings:
     )
 
     def __repr__(self) -> str:
-        fields = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
-        return veiled(f"StoreSettings({', '.join(fields)})")
+        return _veiled_repr(self)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ServeSettings:
+    workers: int = setting(0, "processes that answer; 0: one a core, at most 2", ge=0)
+    cache: int = setting(0, "answers that each process keeps; 0: none", ge=0)
+    redis: str = setting(
+        "", "the Redis in which all processes share kept answers: redis://host:port/0; empty: none"
+    )
+    grpc: int | None = setting(
+        None, "port of the gRPC server; 0: any that is free; empty: there is none", ge=0, le=65535
+    )
+    hang_s: float = setting(
+        5.0, "seconds without a sign of life after which a worker of the gateway is replaced", gt=0
+    )
+    log_share: float = setting(
+        0.0, "share of requests that are kept with inputs and answers; 0: none are", ge=0, le=1
+    )
+    log_mb: float = setting(
+        256.0, "MB of all that is kept of requests; the oldest files make room", gt=0
+    )
+    log_segment_mb: float = setting(8.0, "MB after which a file of them is closed", gt=0)
+    log_segment_s: float = setting(300.0, "seconds after which a file of them is closed", gt=0)
+
+    def __repr__(self) -> str:
+        return _veiled_repr(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,21 +497,6 @@ class ReleasePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class ServePolicy:
-    hang_s: float = setting(
-        5.0, "seconds without a sign of life after which a worker of the gateway is replaced", gt=0
-    )
-    log_share: float = setting(
-        0.0, "share of requests that are kept with inputs and answers; 0: none are", ge=0, le=1
-    )
-    log_mb: float = setting(
-        256.0, "MB of all that is kept of requests; the oldest files make room", gt=0
-    )
-    log_segment_mb: float = setting(8.0, "MB after which a file of them is closed", gt=0)
-    log_segment_s: float = setting(300.0, "seconds after which a file of them is closed", gt=0)
-
-
-@dataclass(frozen=True, slots=True)
 class WatchPolicy:
     window: int = setting(1_000, "labelled answers that accuracy is measured over", ge=20)
     drop: float = setting(0.03, "fall of accuracy that raises an alert", ge=0, le=1)
@@ -546,6 +562,5 @@ class Policy:
     validate: ValidatePolicy = setting(ValidatePolicy(), "the gates of the candidate")
     approve: ApprovePolicy = setting(ApprovePolicy(), "people")
     release: ReleasePolicy = setting(ReleasePolicy(), "traffic")
-    serve: ServePolicy = setting(ServePolicy(), "the gateway")
     watch: WatchPolicy = setting(WatchPolicy(), "production")
     run: RunPolicy = setting(RunPolicy(), "how the stages are run")

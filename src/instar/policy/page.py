@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from instar.core.codec import encode
-from instar.core.policy import Policy, StoreSettings
+from instar.core.policy import Policy, ServeSettings, StoreSettings
 from instar.policy.schema import TaskSettings
 
 _HEAD = """\
@@ -48,6 +48,7 @@ def page() -> str:
     """Write the page, one table per section."""
     parts = [_HEAD, *_table("task", TaskSettings)]
     parts += _table("store", StoreSettings)
+    parts += _table("serve", ServeSettings)
     for name, hint in typing.get_type_hints(Policy).items():
         parts += _table(name if name == "data" else f"policy.{name}", hint)
     return "\n".join(parts) + "\n"

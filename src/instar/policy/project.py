@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from instar.core.codec import decode, encode
 from instar.core.data import Task
 from instar.core.digest import digest_json
-from instar.core.policy import Policy, StoreSettings
+from instar.core.policy import Policy, ServeSettings, StoreSettings
 from instar.core.records import Network
 from instar.core.secret import veiled
 from instar.policy import rules, schema
@@ -34,6 +34,7 @@ class Project:
     network: Network
     policy: Policy
     store: StoreSettings
+    serve: ServeSettings
     origin: Mapping[str, str]
     digest: str
 
@@ -66,8 +67,9 @@ def read(
     tree = written.tree
     policy = decode(Policy, {**tree.get("policy", {}), "data": tree.get("data", {})})
     store = decode(StoreSettings, tree.get("store", {}))
+    serve = decode(ServeSettings, tree.get("serve", {}))
     task = decode(Task, tree["task"])
-    made = Project(tree["model"], task, network(written), policy, store, {}, "")
+    made = Project(tree["model"], task, network(written), policy, store, serve, {}, "")
     rules.check(made.model, made.task, policy, written)
     origin = {key: written.origin(tuple(key.split("."))) for key, _, _ in _leaves(made)}
     return dataclasses.replace(made, origin=origin, digest=digest_json(encode(policy)))
@@ -99,6 +101,7 @@ def _leaves(project: Project) -> Iterator[tuple[str, Any, str]]:
         yield f"network.{option}", value, "option of the family"
     yield from _settings(project.policy.data, "data")
     yield from _settings(project.store, "store")
+    yield from _settings(project.serve, "serve")
     for field in dataclasses.fields(Policy):
         if field.name != "data":
             yield from _settings(getattr(project.policy, field.name), f"policy.{field.name}")

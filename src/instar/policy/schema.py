@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from instar.core.errors import PolicyError
-from instar.core.policy import DataSettings, Policy, StoreSettings, setting
+from instar.core.policy import DataSettings, Policy, ServeSettings, StoreSettings, setting
 from instar.core.secret import veiled
 from instar.policy.document import Document, Keys
 
@@ -168,6 +168,7 @@ def whole() -> type[BaseModel]:
         network_=(Any, Field(alias="network")),
         data_=(section(DataSettings), Field(None, alias="data")),
         store_=(section(StoreSettings), Field(None, alias="store")),
+        serve_=(section(ServeSettings), Field(None, alias="serve")),
         policy_=(section(Policy, "data"), Field(None, alias="policy")),
     )
 

@@ -321,30 +321,35 @@ class Workspace:
         return self._work("watch", tell)
 
     @contextmanager
-    def serve(self, port: int = 0, *, workers: int = 0, cache: int = 0) -> Iterator[Gateway]:
+    def serve(
+        self,
+        port: int = 0,
+        *,
+        workers: int | None = None,
+        cache: int | None = None,
+        grpc: int | None = None,
+    ) -> Iterator[Gateway]:
         """Run the prediction gateway for the while.
 
         Args:
             port: Where it listens; 0: any that is free.
-            workers: How many processes answer; 0: one a core, at most 2.
+            workers: How many processes answer; 0: one a core, at most 2; None: as `serve` of
+                the policy file says, here and below.
             cache: How many answers each of them keeps; 0: none.
+            grpc: The port of the gRPC server; 0: any that is free.
         Raises:
             NoChampion: there is nothing to serve.
+            MissingExtra: gRPC is asked for, and not installed.
             GatewayFailed: it did not start.
         """
         from instar.serving.client import start
 
+        given: dict[str, Any] = {"workers": workers, "cache": cache, "grpc": grpc}
+        said = {name: value for name, value in given.items() if value is not None}
+        how = replace(self.project.serve, **said)
         self.champion()
         self.settle()
-        gateway = start(
-            self.home,
-            self.project.model,
-            port,
-            self.project.store.artifacts,
-            workers=workers,
-            cache=cache,
-            rule=self.project.policy.serve,
-        )
+        gateway = start(self.home, self.project.model, port, self.project.store.artifacts, how)
         try:
             yield gateway
         finally:

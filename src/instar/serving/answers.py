@@ -72,7 +72,7 @@ class Writer:
                 "datatype": datatype,
             }
             if binary:
-                blob = _raw(made, datatype)
+                blob = packed(made, datatype)
                 blobs.append(blob)
                 output["parameters"] = {"binary_data_size": len(blob)}
             else:
@@ -98,7 +98,7 @@ class Writer:
         return _encode({**self._names, **identity, "predictions": predictions})
 
 
-def _raw(made: NDArray[Any], datatype: str) -> bytes:
+def packed(made: NDArray[Any], datatype: str) -> bytes:
     """Write a tensor as the binary extension wants it: little-endian, texts with their lengths."""
     if datatype != "BYTES":
         return made.astype(_PACKED[datatype], copy=False).tobytes()

@@ -149,7 +149,7 @@ class Runner:
         self._queue: deque[Job] = deque()
         self._rows = 0  # that wait or run in the thread
         self._thread: ThreadPoolExecutor | None = None
-        self._busy = False
+        self._busy = self._closed = False
         self._until = 0.0  # by when the thread has to be back
         self.mark: Mark | None = None  # of a version that is not trusted yet
 
@@ -183,9 +183,15 @@ class Runner:
         self._next()
 
     def close(self) -> None:
-        """Let the thread end with what waits."""
-        if self._thread:
+        """Let the thread end when nothing waits any more."""
+        self._closed = True
+        self._rest()
+
+    def _rest(self) -> None:
+        """A job that began on a route that is gone may still come: it starts another thread."""
+        if self._closed and not self._busy and self._thread:
             self._thread.shutdown(wait=False)
+            self._thread = None
 
     def _flush(self) -> None:
         jobs, self._turn = self._turn, []
@@ -219,6 +225,7 @@ class Runner:
                     self._thread = ThreadPoolExecutor(1, f"run-{self._bundle.version}")
                 future = self._thread.submit(work, self._bundle, live)
                 future.add_done_callback(partial(self._ran, live))
+        self._rest()
 
     def _ran(self, jobs: list[Job], done: Future[tuple[Scores | None, Parts]]) -> None:
         """Go back from the thread to the loop, which may be gone."""

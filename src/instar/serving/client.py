@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import importlib.util
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,10 +20,12 @@ from urllib.parse import urlencode, urlsplit
 
 from instar.core.codec import decode
 from instar.core.errors import BackendError
-from instar.core.policy import ServePolicy
+from instar.core.policy import ServeSettings
 from instar.core.tools import Compared, Labelled, Route, Served
 from instar.ledger.extras import MissingExtra
 from instar.serving import routefile
+from instar.serving.grpc import require
+from instar.serving.redis import REDIS, Address
 
 _ANSWER_S = 5.0  # for one answer of the control plane
 _LOAD_S = 60.0  # for a route to come into force, loading included
@@ -180,6 +183,7 @@ class Gateway:
     url: str
     pid: int
     process: subprocess.Popen[str]
+    grpc: str = ""  # HOST:PORT, where it was asked for
 
     def stop(self) -> int:
         """Let it finish what it answers, end it, and return its exit status."""
@@ -200,10 +204,7 @@ def start(
     model: str,
     port: int = 0,
     artifacts: str = "",
-    *,
-    workers: int = 0,
-    cache: int = 0,
-    rule: ServePolicy | None = None,
+    how: ServeSettings | None = None,
 ) -> Gateway:
     """Start a gateway as a child process and wait until it answers.
 
@@ -212,26 +213,33 @@ def start(
         model: The model line.
         port: Where it listens; 0: any that is free.
         artifacts: Where bundles are, as `store.artifacts` of the policy says it.
-        workers: How many processes answer; 0: one a core, at most 2.
-        cache: How many answers each of them keeps; 0: none.
-        rule: When a worker is held to hang, and what is kept of predictions.
+        how: As `serve` of the policy file has it; the defaults where it is None.
 
     Raises:
+        MissingExtra: gRPC was asked for, and is not installed.
+        BadAddress: that is no Redis.
         GatewayFailed: it ended, or said nothing for a minute.
         MissingExtra: predictions are to be kept, and what writes them is not installed.
     """
+    how = how or ServeSettings()
+    if how.grpc is not None:
+        require()
+    if how.redis:
+        Address.of(how.redis)
     command = [sys.executable, "-m", "instar.serving"]
     given = ["--root", str(root), "--model", model, "--port", str(port), "--artifacts", artifacts]
-    given += ["--workers", str(workers), "--cache", str(cache)]
-    rule = rule or ServePolicy()
-    if rule.log_share and importlib.util.find_spec("pyarrow") is None:
+    given += ["--workers", str(how.workers), "--cache", str(how.cache)]
+    if how.log_share and importlib.util.find_spec("pyarrow") is None:
         raise MissingExtra("a log of predictions", "log")
-    given += ["--hang-s", str(rule.hang_s), "--log-share", str(rule.log_share)]
-    given += ["--log-mb", str(rule.log_mb), "--log-segment-mb", str(rule.log_segment_mb)]
-    given += ["--log-segment-s", str(rule.log_segment_s)]
+    given += ["--hang-s", str(how.hang_s), "--log-share", str(how.log_share)]
+    given += ["--log-mb", str(how.log_mb), "--log-segment-mb", str(how.log_segment_mb)]
+    given += ["--log-segment-s", str(how.log_segment_s)]
+    given += [] if how.grpc is None else ["--grpc-port", str(how.grpc)]
+    # Not on the command line, which everybody on the machine may read: it may hold a password.
+    env = os.environ | ({REDIS: how.redis} if how.redis else {})
     with routefile.folder(root).appending("gateway.err") as errors:
         process = subprocess.Popen(
-            [*command, *given], stdout=subprocess.PIPE, stderr=errors, text=True
+            [*command, *given], stdout=subprocess.PIPE, stderr=errors, text=True, env=env
         )
     patience = threading.Timer(_START_S, process.kill)
     patience.start()
@@ -247,4 +255,4 @@ def start(
         if process.stdout:
             process.stdout.close()
         raise GatewayFailed(line.strip()[:200]) from error
-    return Gateway(told["url"], told["pid"], process)
+    return Gateway(told["url"], told["pid"], process, told.get("grpc", ""))

@@ -28,7 +28,9 @@ from instar.serving.mistakes import InvalidAnswer, NotReady, TooMany, broken, fa
 from instar.serving.models import Shelf, UnknownVersion, Version
 from instar.serving.odd import Odd, odd_of
 from instar.serving.protocol import Malformed
+from instar.serving.recall import Recall
 from instar.serving.recorder import Recorder
+from instar.serving.redis import Redis
 from instar.serving.routing import BUCKETS
 from instar.serving.slots import OUTCOMES, Block, Tally
 from instar.serving.tensors import Columns, Reading
@@ -106,10 +108,16 @@ class Desk:
     """
 
     def __init__(
-        self, model: str, block: Block, cache: int = 0, part: tuple[int, int] = (0, 1)
+        self,
+        model: str,
+        block: Block,
+        cache: int = 0,
+        part: tuple[int, int] = (0, 1),
+        redis: Redis | None = None,
     ) -> None:
         self.model, self.block = model, block
         self.cache = Cache(cache)
+        self._recall = Recall(self.cache, redis, self._found, self._refuse)
         self.floor: Floor | None = None
         self.events: list[Event] = []
         self.missing: dict[str, Counter[str]] = {}
@@ -240,17 +248,25 @@ class Desk:
             arm = floor.buckets[place % BUCKETS]
             if floor.met is not None:
                 self._meet(floor.met, arm, place)
+        self.inside += 1
+        try:
+            self._begin(job, arm)
+        except BaseException:
+            self.inside -= 1
+            raise
+
+    def _begin(self, job: Job, arm: Arm) -> None:
         try:
             job.take(arm)
         except InstarError as error:
             if not self._rescuable(job, arm):
                 raise
             self._rescue(job, arm, error)
+            return
+        if self.cache.size:
+            self._recall.ask(job)
         else:
-            if self.cache.size and self._kept(job, arm):
-                return
             arm.runner.submit(job)
-        self.inside += 1
 
     def _meet(self, met: set[int], arm: Arm, place: int) -> None:
         """Count a unit once: that, and not requests, is what chance divides."""
@@ -259,17 +275,10 @@ class Desk:
             met.add(place)
             arm.tally.met()
 
-    def _kept(self, job: Job, arm: Arm) -> bool:
-        """Answer by what was answered before, at once."""
-        job.key = self.cache.key(arm.version.manifest, job.piece)
-        scores = self.cache.get(job.key) if job.key else None
-        if scores is None:
-            return False
-        self.inside += 1
-        job.key = b""
-        rows = arm.writer.form.kept(scores).tolist()
+    def _found(self, job: Job, scores: Scores) -> None:
+        """Answer by what was answered before."""
+        rows = job.arm.writer.form.kept(scores).tolist()
         self._answer(job, scores, 0, rows, time.perf_counter())
-        return True
 
     def _rescuable(self, job: Job, arm: Arm) -> bool:
         floor = self.floor
@@ -281,7 +290,9 @@ class Desk:
 
     def _rescue(self, job: Job, arm: Arm, error: InstarError) -> None:
         """Let the champion answer; a request that it refuses too was the client's mistake."""
-        job.first, job.key = (arm, error), b""
+        job.first = (arm, error)
+        if job.key:
+            self._recall.lost(job)
         champion = self.ready().champion
         job.take(champion)
         champion.runner.submit(job)
@@ -317,12 +328,12 @@ class Desk:
                 self._record(failed, job, _outcome(error), now, "", ())
                 self.rescued[failed.version.name] += 1
             self._record(arm, job, _OK, now, job.name, rows)
-            if job.key:
-                self.cache.put(job.key, scores[at : at + len(rows)])
             reply = job.write(arm, scores, at, rows)
         except Exception as error:  # noqa: BLE001 - it is told in the log, and as a 500
             reply = self._reply(error)
         self._done(job, reply)
+        if job.key:
+            self._recall.landed(job, scores[at : at + len(rows)])
         if self.onlookers and not job.pinned:
             self._shown(job, rows)
 
@@ -368,6 +379,8 @@ class Desk:
     def _refuse(self, job: Job, error: InstarError) -> None:
         """Send a job away that waited too long; no version is to blame."""
         self._done(job, self._reply(error))
+        if job.key:
+            self._recall.lost(job)
 
     def _fail(self, job: Job, error: InstarError) -> None:
         """Answer a job whose version failed, or have the champion answer."""
@@ -382,6 +395,8 @@ class Desk:
         except InstarError as other:
             error = other
         self._done(job, self._reply(error))
+        if job.key:
+            self._recall.lost(job)
 
     def _done(self, job: Job, reply: Reply) -> None:
         self.inside -= 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -18,10 +19,10 @@ import msgspec
 from instar import __version__
 from instar.core.errors import BackendError, InputError, InstarError
 from instar.core.names import is_name
-from instar.serving import encodings, protocol, tensors
+from instar.serving import encodings, openapi, protocol, tensors
 from instar.serving.batching import HEAVY_ROWS, MOST_ROWS, Scores
 from instar.serving.connection import Call, Done, Limits, Reply
-from instar.serving.desk import PATIENCE_S, Arm, Desk, Item
+from instar.serving.desk import PATIENCE_S, Arm, Desk
 from instar.serving.lanes import Lanes
 from instar.serving.link import Link
 from instar.serving.log import Feedback, Log, Report
@@ -52,12 +53,6 @@ EXTENSIONS = (
 Endpoint = Callable[[Call, Done], Reply | None]
 
 
-class Sent(msgspec.Struct):
-    """The body of `POST /api/v1/feedback`."""
-
-    items: list[Item]
-
-
 class Repository(msgspec.Struct):
     """The body of a request to the model repository."""
 
@@ -65,7 +60,7 @@ class Repository(msgspec.Struct):
     parameters: protocol.Parameters | None = None
 
 
-_FEEDBACK = msgspec.json.Decoder(Sent)
+_FEEDBACK = msgspec.json.Decoder(openapi.Sent)
 _REPOSITORY = msgspec.json.Decoder(Repository)
 
 
@@ -135,7 +130,9 @@ class Endpoints:
             case ["api", "v1", "served"]:
                 return "GET", lambda call, done: self._office("served", _asked(call)[1], done)
             case ["api", "v1", ("labelled" | "scores" | "compared") as what]:
-                return "GET", lambda call, done: self._office(what, _asked(call), done)
+                return "GET", lambda call, done: self._office(what, _asked(call, named=True), done)
+            case ["api", "v1", "openapi.json"]:
+                return "GET", lambda *_: _ok(openapi.document())
             case ["metrics"]:
                 return "GET", lambda _, done: self._office("metrics", None, done, _TEXT)
         raise UnknownPath(path)
@@ -409,11 +406,14 @@ def _described(item: Any) -> dict[str, Any]:
     return {"name": item["name"], "data_type": f"TYPE_{kind}", "dims": item["shape"][1:] or [1]}
 
 
-def _asked(call: Call) -> tuple[str, int]:
-    given = parse_qs(call.target.partition(b"?")[2].decode("latin-1"))
-    version, since = given.get("version", [""])[0], given.get("since", ["0"])[0]
-    if version and not is_name(version):
-        raise Malformed("the name of a version", repr(version[:80]))
-    if not (since.isascii() and since.isdecimal() and len(since) <= 18):
-        raise Malformed("a generation in since", repr(since[:20]))
-    return version, int(since)
+def _asked(call: Call, *, named: bool = False) -> tuple[str, int]:
+    """Read which version is asked about, where one has to be, and since when."""
+    query = call.target.partition(b"?")[2].decode("latin-1")
+    given = parse_qs(query, keep_blank_values=True)
+    version, since = given.get("version", [""]), given.get("since", ["0"])
+    if named and not (len(version) == 1 and is_name(version[0])):
+        raise Malformed("the name of a version in version", repr(version)[:80])
+    # 18 digits: more than any generation, and less than 64 bits.
+    if not (len(since) == 1 and re.fullmatch("[0-9]{1,18}", since[0])):
+        raise Malformed("a generation in since", repr(since)[:40])
+    return version[0], int(since[0])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -26,14 +27,17 @@ from typing import Any
 from instar.core.errors import BackendError
 from instar.core.tools import Route
 from instar.serving import mirror, routefile, shadow, trials, worker
+from instar.serving.grpc import require
 from instar.serving.link import Link
 from instar.serving.office import Office
 from instar.serving.pulse import LOOK_S, Pulse
 from instar.serving.recorder import Keeping
+from instar.serving.redis import REDIS, Address
 from instar.serving.slots import Block, Sheet
 from instar.serving.worker import Post
 
 MOST_WORKERS = 2  # unless told otherwise: fewer processes batch better
+FIRST = 256  # answers that a worker keeps where only Redis was asked for
 _NOTHING = Keeping()
 HANG_S = 5.0  # without a sign of life, after which a worker is ended
 _PAUSE_S = 0.5  # between a worker's death and the next, where it lived for less than this
@@ -44,8 +48,8 @@ class PortTaken(BackendError):
 
     code = "backend.port_taken"
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"the address {host}:{port}", "it is in use", "choose another --port")
+    def __init__(self, host: str, port: int, option: str = "--port") -> None:
+        super().__init__(f"the address {host}:{port}", "it is in use", f"choose another {option}")
 
 
 class Gateway:
@@ -60,6 +64,8 @@ class Gateway:
         cache: How many answers each of them keeps.
         hang_s: Seconds without a sign of life after which one of them is ended.
         keep: How much of the answers is kept with their inputs.
+        grpc: A socket that holds the address of the gRPC server, and does not listen.
+        redis: The address of the Redis that workers share answers in.
     """
 
     def __init__(
@@ -72,10 +78,12 @@ class Gateway:
         cache: int = 0,
         hang_s: float = HANG_S,
         keep: Keeping = _NOTHING,
+        grpc: socket.socket | None = None,
+        redis: str = "",
     ) -> None:
         self._root, self._model, self._artifacts = root, model, artifacts
         self._listener, self._cache, self._keep = listener, cache, keep
-        self._hang_s = hang_s
+        self._hang_s, self._grpc, self._redis = hang_s, grpc, redis
         self._sheet, self._trials = Sheet.open(root, workers), trials.opened(root, workers)
         self._mirror, self._shadow = mirror.line(), workers  # the post of whoever runs shadows
         self._loop = asyncio.new_event_loop()
@@ -99,6 +107,8 @@ class Gateway:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGCHLD, self._bury)
         self._office.remember()
+        gc.collect()
+        gc.freeze()  # what a worker's own collections would copy is shared instead
         self._fill()
         self._spawn(self._start())
         self._spawn(self._watch())
@@ -132,6 +142,8 @@ class Gateway:
                 self._cache,
                 self._keep,
                 self._hang_s,
+                _place(self._grpc) if self._grpc else "",
+                self._redis,
             )
             self._block(slot).bury()  # what a gateway before this one left
             sys.stdout.flush()
@@ -263,6 +275,8 @@ class Gateway:
             "model": self._model,
             "generation": self._office.status()["generation"],
         }
+        if self._grpc:
+            told["grpc"] = _place(self._grpc)
         routefile.keep(self._root, routefile.GATEWAY, json.dumps(told).encode())
         print(json.dumps({"ready": True, **told}), flush=True)
         self._told = True
@@ -322,6 +336,36 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def hold(host: str, port: int) -> socket.socket:
+    """Take an address that several processes will listen at, each with a socket of its own.
+
+    This one does not listen, so that the system gives it no connection.
+
+    Raises:
+        PortTaken: somebody else has it.
+    """
+    # Alone first: who shares an address is let in beside whoever shares it already.
+    for shared in (False, True):
+        held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            held.bind((host, port))
+        except OSError as error:
+            held.close()
+            raise PortTaken(host, port, "--grpc-port") from error
+        port = held.getsockname()[1]
+        if not shared:
+            held.close()
+    return held
+
+
+def _place(held: socket.socket) -> str:
+    host, port = held.getsockname()
+    return f"{host}:{port}"
+
+
 def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m instar.serving", description=__doc__)
@@ -342,18 +386,30 @@ def main() -> None:
     parser.add_argument("--log-mb", type=float, default=256.0, help="MB of all that is kept")
     parser.add_argument("--log-segment-mb", type=float, default=8.0, help="MB of one file of it")
     parser.add_argument("--log-segment-s", type=float, default=300.0, help="seconds of one file")
+    parser.add_argument("--redis", default="", help=f"redis://..., or the variable {REDIS}")
+    parser.add_argument("--grpc-port", type=int, help="serve gRPC, too; 0: any that is free")
     given = parser.parse_args()
     keep = Keeping(given.log_share, given.log_mb, given.log_segment_mb, given.log_segment_s)
     workers = given.workers or min(os.cpu_count() or 1, MOST_WORKERS)
     routefile.folder(given.root).make()
+    redis = given.redis or os.environ.get(REDIS, "")
+    if redis:
+        Address.of(redis)
+    cache = given.cache or (FIRST if redis else 0)
     listener = listen(given.host, given.port)
+    grpc = None
+    if given.grpc_port is not None:
+        require()
+        grpc = hold(given.host, given.grpc_port)
     Gateway(
         given.root,
         given.model,
         listener,
         given.artifacts,
         workers,
-        given.cache,
+        cache,
         given.hang_s,
         keep,
+        grpc,
+        redis,
     ).run()

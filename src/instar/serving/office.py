@@ -8,6 +8,7 @@ gave them. No prediction waits for it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +60,7 @@ class Staff:
         self.slot, self.pid, self.link = slot, pid, link
         self.loaded: list[str] = []
         self.cold: dict[str, str] = {}
-        self.listens = False
+        self.joined = self.listens = False
         self.log_dropped = 0  # since it began
         self.recorded = (0, 0)  # rows that are kept with their inputs, and those dropped
 
@@ -101,14 +102,17 @@ class Office:
             async with self._moving:
                 if not await self._prepare(staff, self.course.route):
                     await self._commit([staff])
-                    return
+                    break
             await asyncio.sleep(_AGAIN_S)
+        staff.joined = True
 
     async def open(self) -> None:
-        """Have the workers listen that do not yet."""
-        for staff in [s for s in self.staff.values() if not s.listens]:
-            staff.listens = True
-            await staff.link.ask("listen")
+        """Have the workers listen that have joined and do not yet."""
+        for staff in list(self.staff.values()):
+            if staff.joined and not staff.listens:
+                staff.listens = True
+                with contextlib.suppress(NoOffice):  # it is gone: its successor will be told
+                    await staff.link.ask("listen")
 
     def leave(self, slot: int, link: Link) -> None:
         """Let a worker go that is gone."""

@@ -40,7 +40,7 @@ class NoSegments(InputError):
         super().__init__(
             "logged predictions",
             "none",
-            "set policy.serve.log_share above 0, serve, and wait for requests",
+            "set serve.log_share above 0, serve, and wait for requests",
         )
 
 

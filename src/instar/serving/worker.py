@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -35,6 +36,7 @@ from instar.serving.mistakes import refusal
 from instar.serving.models import Models, Shelf, reason
 from instar.serving.office import read_route
 from instar.serving.recorder import Keeping, Recorder
+from instar.serving.redis import Redis
 from instar.serving.slots import Sheet
 
 DRAIN_S = 10.0  # for requests that run when the gateway is told to end
@@ -53,6 +55,8 @@ class Post:
 
     `mirror` is the line to the process that runs shadows, as `mirror.line` makes it. `hang_s` is
     how long a run may show no sign of life, in seconds.
+    `grpc` is the HOST:PORT that all workers share for gRPC, `redis` the address of the Redis that
+    they share answers in; empty: none.
     """
 
     slot: int
@@ -67,6 +71,8 @@ class Post:
     cache: int = 0
     keep: Keeping = field(default_factory=Keeping)
     hang_s: float = 5.0
+    grpc: str = ""
+    redis: str = ""
 
 
 def run(post: Post) -> int:
@@ -95,8 +101,9 @@ class Worker:
         self._models = Models(post.root, post.model, store)
         block.loading = True  # until it has something to serve
         self._block = block
+        self._redis = Redis(post.redis) if post.redis else None
         part = (post.slot, len(post.sheet.blocks))
-        self._desk = desk = Desk(post.model, block, post.cache, part)
+        self._desk = desk = Desk(post.model, block, post.cache, part, self._redis)
         trials = post.trials.block(post.slot)
         desk.mirror = Mirror(post.mirror[0], trials, lambda: desk.inside)
         self._log = Log(post.root)
@@ -105,6 +112,7 @@ class Worker:
             desk.onlookers = (desk.recorder.see,)
         self._ready: Shelf | None = None
         self._server: asyncio.Server | None = None
+        self._grpc: Any = None
         self._encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode_lines
 
     async def serve(self) -> None:
@@ -115,6 +123,8 @@ class Worker:
         self._endpoints = Endpoints(self._desk, self._link, self._log, self._tell)
         self._connections = Connections(self._endpoints.serve, refusal)
         await loop.create_connection(lambda: self._link, sock=self._post.line)
+        if self._redis:
+            self._redis.start()
         tasks = [
             loop.create_task(self._connections.sweep()),
             loop.create_task(self._write()),
@@ -123,6 +133,8 @@ class Worker:
         ]
         await self._ended.wait()
         await self._drain()
+        if self._redis:
+            await self._redis.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -147,6 +159,8 @@ class Worker:
                 self._server = await loop.create_server(
                     self._connections, sock=self._post.listener, backlog=_BACKLOG
                 )
+                if self._post.grpc:
+                    await self._listen_grpc()
             case "hand in":
                 return self._hand_in()
             case "drain":
@@ -160,6 +174,13 @@ class Worker:
             if not self._desk.stuck:
                 self._block.tick()
             await asyncio.sleep(_TICK_S)
+
+    async def _listen_grpc(self) -> None:
+        # Not before the fork: the library has threads, which no fork survives. And not on the
+        # loop: it takes its time to load.
+        module = await asyncio.to_thread(importlib.import_module, "instar.serving.grpc.server")
+        self._grpc = module.Server(self._desk, self._endpoints)
+        await self._grpc.start(self._post.grpc)
 
     async def _prepare(self, value: Any) -> dict[str, Any]:
         """Load what a route needs, beside the loop; requests are answered meanwhile."""
@@ -219,7 +240,10 @@ class Worker:
     async def _drain(self) -> None:
         if self._server:
             self._server.close()
-        await self._connections.drain(DRAIN_S)
+        ends = [self._connections.drain(DRAIN_S)]
+        if self._grpc:
+            ends.append(self._grpc.stop(DRAIN_S))
+        await asyncio.gather(*ends)
 
 
 def exit_with(post: Post, work: Callable[[Post], int] = run) -> None:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from instar.core.errors import BackendError, InputError, InstarError
 from instar.core.update import State
 from instar.report.page import environment
+from instar.web import openapi
 from instar.web.api import Api
 from instar.web.headers import secured
 from instar.web.service import Service
@@ -50,13 +51,15 @@ def app(service: Service, token: str = "") -> ASGIApp:
         service: Where everything shown comes from.
         token: What a program must send to change anything; without one nothing can be changed.
     Returns:
-        An ASGI application with `/`, `/updates/{update}/report` and `/api/v1/`.
+        An ASGI application with `/`, `/updates/{update}/report` and `/api/v1/`, which
+        `/api/v1/openapi.json` describes.
     """
     pages = Pages(service)
     routes = [
         Route("/", pages.home),
         Route("/updates/{update}/report", pages.report),
         *Api(service, token).routes,
+        Route(openapi.PATH, lambda _: JSONResponse(openapi.DOCUMENT)),
     ]
     mistakes: Mapping[Any, Callable[..., Response]] = {
         InstarError: mistaken,

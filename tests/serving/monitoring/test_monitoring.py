@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from instar.core.finding import Verdict
+from instar.core.policy import ServeSettings
 from instar.core.records import Phase, Release
 from instar.core.tools import Route
 from instar.serving import monitoring, releasefile
@@ -112,7 +113,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     root = tmp_path_factory.mktemp("busy")
     manifests, traffic = build(root), GatewayTraffic(root, "m")
     traffic.put(Route("m", 1, {OLD: 0.4, NEW: 0.3, WILD: 0.3}, manifests, OLD))
-    gateway: Gateway = start(root, "m", workers=1, cache=100)
+    gateway: Gateway = start(root, "m", how=ServeSettings(workers=1, cache=100))
     house = House(root, manifests, gateway, traffic, httpx.Client(base_url=gateway.url))
     yield house
     house.http.close()
