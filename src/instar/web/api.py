@@ -114,7 +114,7 @@ class Api:
             if len(body) > _MOST:
                 raise BadBody("a longer one")
         try:
-            given = json.loads(body)
+            given: dict[str, Any] = json.loads(body)
         except ValueError as error:
             raise BadBody("no JSON") from error
         wanted = {"by": str, "reason": str, "step": bool, "override": list}
