@@ -37,7 +37,6 @@ CONSTANTS = {
     "serving/monitoring/__main__.py": "a folder that the user named",
     "pipeline.py": "scratch / a stage key in hex",
     "worker/process.py": "`.instar`, `scratch`, `logs` / a stage key in hex, its own report",
-    "worker/arrival.py": "the null device, for a process that reports to nobody",
     "worker/work.py": "`.instar`; whether a process lives, in /proc",
     "ledger/artifact_stores.py": "`artifacts`",
     "ledger/checkup.py": "a file of its own, to see whether a folder takes one",

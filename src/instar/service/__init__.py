@@ -101,8 +101,9 @@ class Workspace:
             BadWords: it is no name.
         """
         made = Workspace(self.root, by=by, settings=self.settings)
-        known = vars(self)
-        vars(made).update({name: known[name] for name in ("project", "journal") if name in known})
+        for name in ("project", "journal"):
+            if name in vars(self):
+                vars(made)[name] = vars(self)[name]
         return made
 
     def token(self) -> str:
@@ -311,10 +312,10 @@ class Workspace:
         """Say where an update stands after a worker; one that was told to stop says so."""
         outcome = self.outcome(str(done["update"]))
         if queued := done.get("queued"):
-            said = f"queued as entry {queued}: it begins when {outcome.update} has ended"
-            return replace(outcome, changed=False, message=said, next="instar status -w")
-        broken_off = done.get("interrupted")
-        return replace(outcome, message=f"interrupted: {broken_off}") if broken_off else outcome
+            waits = f"queued as entry {queued}: it begins when {outcome.update} has ended"
+            return replace(outcome, changed=False, message=waits, next="instar status -w")
+        said = done.get("interrupted")
+        return replace(outcome, message=f"interrupted: {said}") if said else outcome
 
     def watch(self, *, tell: Tell | None = None) -> dict[str, Any]:
         """Judge production by the labels that have come."""
