@@ -96,7 +96,7 @@ def _rows(found: segments.Found, champion: ModelVersion) -> pl.DataFrame:
 
 
 def _moment(schema: Schema, name: str) -> pl.Expr:
-    """Write when a row was asked as its time: a date, or seconds since 1970 where that is a number."""
+    """Write when a row was asked as its time: a date, or seconds since 1970 for a number."""
     at = pl.col(ANSWER[3])
     dated = name in schema and schema[name].dtype.startswith("Date")
     made = at.dt.replace_time_zone(None) if dated else at.dt.epoch("s")
