@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import ipaddress
 import os
 import subprocess
@@ -32,6 +33,21 @@ sys.addaudithook(_only_loopback)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Take the long journeys first, so that two workers end together."""
     items.sort(key=lambda item: "test_demo" not in item.nodeid)
+
+
+def pytest_collection_finish() -> None:
+    """Look no more for garbage among what is there for good: modules, and thousands of tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables() -> None:
+    """Make the exporter's tables once for all the networks that are exported in this process."""
+    if "torch" in sys.modules:
+        from tests.faults.warm import remember_tables
+
+        remember_tables()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -394,7 +394,8 @@ def _rollback(house: House, crash: Crash | None) -> None:
 
 
 def _rollback_again(house: House, crash: Crash | None) -> None:
-    if house.updates()["u0002"]["state"] == "promoted":
+    newest = max(house.updates())
+    if house.updates()[newest]["state"] == "promoted":
         _rollback(house, crash)
 
 
@@ -415,6 +416,10 @@ STEPS = (
     Step("rollback", _rollback, _rollback_again),
     Step("audit verify", _verify, _verify),
 )
+
+
+SHORT = ("adopt", "serve", "update", "approve", "release", "rollback")
+"""A journey with all that a longer one passes, but for once."""
 
 
 def lay_out(folder: Path, popen: Popen, store: Store) -> House:
@@ -442,11 +447,11 @@ class Stretch:
     came_to: dict[str, Any]
 
 
-def travel(folder: Path, popen: Popen, store: Store) -> list[Stretch]:
+def travel(folder: Path, popen: Popen, store: Store, *, short: bool = False) -> list[Stretch]:
     """Go the whole way undisturbed; keep the workspace before each step, and its trace."""
     house = lay_out(folder / "start" / "demand", popen, store)
     stretches = []
-    for number, step in enumerate(STEPS):
+    for number, step in enumerate(step for step in STEPS if not short or step.name in SHORT):
         after = house.copied(folder / f"after{number}")
         crash = Crash(folder / f"trace{number}")
         step.act(after, crash)

@@ -16,6 +16,7 @@ from instar.ledger.journal import SqliteJournal
 
 WEIGHTS = b"weights of a network"
 RECORD = """
+# warm
 import sys
 from pathlib import Path
 from instar.ledger.artifacts import DirectoryArtifacts

@@ -13,6 +13,7 @@ from instar.ledger.journal import SqliteJournal
 
 # Told a number, it tries to be the controller of that round; told `end`, it lets go.
 CONTROLLER = """
+# warm
 import json, sys, time
 from pathlib import Path
 from instar.ledger.journal import Busy, SqliteJournal

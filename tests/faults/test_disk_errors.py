@@ -256,10 +256,19 @@ def sound(path: Path) -> list[str]:
         journal.close()
 
 
-@pytest.mark.parametrize("mode", ["TRUNCATE", "WAL"])
 @pytest.mark.parametrize(
-    "meaning",
-    ["full", "io", *(pytest.param(name, marks=pytest.mark.thorough) for name in RARE)],
+    ("mode", "meaning"),
+    [
+        ("TRUNCATE", "full"),
+        ("WAL", "io"),
+        pytest.param("TRUNCATE", "io", marks=pytest.mark.thorough),
+        pytest.param("WAL", "full", marks=pytest.mark.thorough),
+        *(
+            pytest.param(mode, meaning, marks=pytest.mark.thorough)
+            for mode in ("TRUNCATE", "WAL")
+            for meaning in RARE
+        ),
+    ],
 )
 def test_promotion_on_a_disk_that_refuses_is_whole_or_not(
     mode: str, meaning: str, memory: Path

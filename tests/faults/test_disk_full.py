@@ -7,7 +7,7 @@ and no rights are needed to set it.
 from __future__ import annotations
 
 import json
-import resource
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +24,7 @@ from instar.ledger.files import NEW
 from instar.ledger.journal import SqliteJournal
 from instar.serving.client import GatewayTraffic
 from tests import demand
+from tests.faults.warm import LIMIT as LIMIT_OF
 
 YAML = """\
 model: demand
@@ -66,17 +67,13 @@ def folder(adopted: Path, tmp_path: Path) -> Path:
 
 
 def says(folder: Path, *words: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
-    def small() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
     return subprocess.run(
         [sys.executable, "-m", "instar", *words],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=small,
+        env={**os.environ, LIMIT_OF: str(limit or 0)},
     )
 
 

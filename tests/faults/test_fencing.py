@@ -34,6 +34,7 @@ from tests.service import line
 # seen as many requests as a file says. A stage leaves a line in a file whenever it is run. The
 # libraries are loaded once; each worker is forked off, and is a process of its own all the same.
 FORGE = """\
+# warm
 import io, json, os, signal, sys, time
 from dataclasses import replace
 from pathlib import Path

@@ -10,6 +10,7 @@ from tests.servers.postgres import PostgresServer
 
 # One interpreter forks a child for each place to die in, which is quick.
 KILLER = """
+# warm
 import itertools, os, signal, sqlite3, sys
 from pathlib import Path
 import psycopg

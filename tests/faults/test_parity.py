@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.faults import journey, warm
-from tests.faults.journey import House, Popen
+from tests.faults import journey
+from tests.faults.journey import House
 
 # While it is exported, and only once the file is there, it adds to what it says.
 NETS = """
@@ -33,15 +33,9 @@ def build(inputs):
 """
 
 
-@pytest.fixture(scope="module")
-def popen() -> Iterator[Popen]:
-    with warm.server() as made:
-        yield made
-
-
 @pytest.fixture
-def house(popen: Popen, tmp_path: Path) -> House:
-    house = journey.lay_out(tmp_path / "demand", popen, journey.Sqlite())
+def house(tmp_path: Path) -> House:
+    house = journey.lay_out(tmp_path / "demand", subprocess.Popen, journey.Sqlite())
     (house.folder / "nets.py").write_text(NETS)
     policy = journey.YAML.replace("{family: mlp, hidden: [8]}", "{build: nets:build}")
     (house.folder / "instar.yaml").write_text(policy)

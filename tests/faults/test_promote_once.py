@@ -13,6 +13,7 @@ from instar.ledger.journal import SqliteJournal
 from instar.testing.contracts.journal import crown
 
 PROMOTER = """\
+# warm
 import json, os, sys
 from pathlib import Path
 from instar.ledger.journal import Hold, SqliteJournal

@@ -20,6 +20,7 @@ from instar.stages.train.checkpoint import BEFORE, NAME
 # Dropout, replayed rows, a schedule that falls with each step, early stopping, the moments of
 # AdamW: everything that is carried from one step to the next.
 TRAINING = """\
+# warm
 import json, os, signal, sys, torch
 from pathlib import Path
 from torch import nn

@@ -14,6 +14,7 @@ from tests.faults.contend import contend
 
 # One interpreter forks the writers, which is quick; each opens the file for itself.
 STORM = """
+# warm
 import os, sys
 from pathlib import Path
 from instar.ledger.journal import SqliteJournal

@@ -159,6 +159,7 @@ def test_orphan_of_a_writer_that_died_is_adopted_by_the_next_put_or_collected(
 
 
 COLLECT = """
+# warm
 import sys, time
 from pathlib import Path
 from instar.core.policy import StoreSettings

@@ -5,7 +5,8 @@
 own pid, session, environment, files and memory, which SIGKILL really kills. Only the imports
 are shared (idle threads of libraries are not: a fork has one thread). The product's own
 `subprocess.Popen` reaches the server too, so that the worker of a forked command is a fork as
-well.
+well. So is `python -c CODE` where the code begins with `# warm`; the other code measures what a
+process of its own loads or needs.
 
     python tests/faults/warm.py SOCKET
 """
@@ -19,6 +20,7 @@ import inspect
 import json
 import os
 import random
+import resource
 import runpy
 import select
 import signal
@@ -28,12 +30,15 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 _SIZE = struct.Struct("<q")
+WARM = "# warm\n"  # as the first line of code
+LIMIT = "INSTAR_TEST_FILE_LIMIT"  # bytes of one file that a forked process may write
 
 
 class Server:
@@ -47,6 +52,9 @@ class Server:
 
     def run(self) -> None:
         """Serve until standard input closes."""
+        # What is here is no garbage; else every child would look through it all, and so copy it.
+        gc.collect()
+        gc.freeze()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
         while True:
             ready, _, _ = select.select([self.listener, sys.stdin], [], [])
@@ -87,6 +95,8 @@ class Server:
             os.chdir(order["cwd"])
             os.environ.clear()
             os.environ.update(order["env"])
+            if limit := int(os.environ.get(LIMIT, "0")):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
             tempfile.tempdir = None
             random.seed()
             subprocess.Popen = popen(lambda: self.place)  # type: ignore[misc]
@@ -94,7 +104,8 @@ class Server:
                 os.fdopen(number, mode, encoding="utf-8", closefd=False)
                 for number, mode in ((0, "r"), (1, "w"), (2, "w"))
             )
-            status = run(*order["args"])
+            how, *words = order["args"]
+            status = run(code if how == "-c" else module, *words)
         finally:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
@@ -102,13 +113,26 @@ class Server:
             os._exit(status)
 
 
-def run(module: str, *words: str) -> int:
-    """Run a module as `python -m` does, and return its exit status."""
-    sys.argv = [module, *words]
+def module(name: str, *words: str) -> None:
+    """Run a module as `python -m` does."""
+    sys.argv = [name, *words]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # it is imported already, as meant
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+def code(text: str, *words: str) -> None:
+    """Run code as `python -c` does."""
+    sys.argv = ["-c", *words]
+    sys.path.insert(0, "")
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    exec(compile(text, "<string>", "exec"), main.__dict__)
+
+
+def run(act: Callable[..., None], *words: str) -> int:
+    """Run something as the interpreter does, and return its exit status."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # it is imported already, as meant
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        act(*words)
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
@@ -135,12 +159,15 @@ def popen(place: Callable[[], str]) -> type[subprocess.Popen[Any]]:
         def _execute_child(self, *given: Any) -> None:
             how = takes.bind(self, *given).arguments
             words = [str(word) for word in how["args"]] if not how["shell"] else []
-            ours = words[:2] == [sys.executable, "-m"] and words[2].startswith("instar")
+            ours = words[:1] == [sys.executable] and (
+                (words[1:2] == ["-m"] and words[2].startswith("instar"))
+                or (words[1:2] == ["-c"] and words[2].lstrip().startswith(WARM))
+            )
             if not ours or how["preexec_fn"] is not None:
                 super()._execute_child(*given)
                 return
             order = {
-                "args": words[2:],
+                "args": words[1:],
                 "cwd": str(how["cwd"] or Path.cwd()),
                 "env": dict(os.environ if how["env"] is None else how["env"]),
                 "session": bool(how["start_new_session"]),
@@ -187,13 +214,6 @@ def popen(place: Callable[[], str]) -> type[subprocess.Popen[Any]]:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[type[subprocess.Popen[Any]]]:
-    """Start a warm server for the while; yield the Popen that forks from it."""
-    with started() as place:
-        yield popen(lambda: place)
-
-
-@contextlib.contextmanager
 def started() -> Iterator[str]:
     """Start a warm server for the while; yield its socket."""
     with tempfile.TemporaryDirectory(prefix="warm-") as folder:
@@ -215,13 +235,20 @@ def started() -> Iterator[str]:
             process.wait()
 
 
-def warm_up() -> None:
-    """Load what commands load, and let the exporter fill its tables.
-
-    The table of its operators, made anew from source text for every export, is made once.
-    """
-    import onnxruntime  # noqa: F401
+def remember_tables() -> None:
+    """Have the exporter make its tables of operators once, not from source text for each export."""
+    from torch._export import utils
     from torch.onnx._internal.exporter import _registration
+
+    registry = _registration.ONNXRegistry
+    registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
+    look = utils._collect_all_valid_cia_ops_for_namespace
+    utils._collect_all_valid_cia_ops_for_namespace = functools.cache(look)
+
+
+def warm_up() -> None:
+    """Load what commands load, and let the exporter fill its tables."""
+    import onnxruntime  # noqa: F401
 
     import instar.cli
     import instar.cli.show
@@ -232,8 +259,7 @@ def warm_up() -> None:
     from instar.models.build import build
     from instar.stages.package.export import export
 
-    registry = _registration.ONNXRegistry
-    registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
+    remember_tables()
     spec = InputSpec(numbers=1, categories=(3,), outputs=1)
     network = build(Network(family="mlp", options={"hidden": [8]}), spec, Path())
     export(network, spec, 20)

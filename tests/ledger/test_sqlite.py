@@ -211,6 +211,7 @@ def test_journal_is_read_by_the_page_in_one_pass(
 
 
 PROMOTER = """
+# warm
 import sys
 from pathlib import Path
 from instar.ledger.journal import SqliteJournal

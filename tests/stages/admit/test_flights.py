@@ -70,7 +70,7 @@ def spoilt(frame):
     )
 
 
-@pytest.mark.parametrize("month", [6, 7])
+@pytest.mark.parametrize("month", [6, pytest.param(7, marks=pytest.mark.thorough)])
 def test_gate_admits_a_month_of_real_drift_and_says_what_it_saw(gate, month):
     findings, held = gate(month)
     assert worst(findings) is Verdict.PASS, [f.message for f in findings if f.enforced]

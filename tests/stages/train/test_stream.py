@@ -25,6 +25,7 @@ from instar.stages.train.loop import Group, Keeper
 from instar.stages.train.rows import Rows
 from instar.stages.train.stream import Piece, Stream
 from instar.testing.tools import FakeClock
+from tests.few import few
 from tests.stages.train.test_compute import Pulse
 from tests.stages.train.test_loop import PLAIN
 from tests.stages.train.test_train import quality, run
@@ -133,7 +134,8 @@ def finding(training):
 
 
 @pytest.mark.parametrize(
-    "strategy", ["incremental", "incremental-stable", "warm", "full", "hybrid"]
+    "strategy",
+    few(["incremental", "incremental-stable", "warm", "full", "hybrid"], "full", "hybrid"),
 )
 def test_train_streams_where_rows_do_not_fit_and_gains_as_it_does_elsewhere(
     line, planned, strategy

@@ -250,6 +250,7 @@ def test_train_works_without_replay_and_with_few_rows(line, planned):
 
 
 CHILD = textwrap.dedent("""
+    # warm
     import os, pickle, signal, sys
     from pathlib import Path
     from instar.stages.train import checkpoint

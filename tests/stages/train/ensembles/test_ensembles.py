@@ -32,6 +32,7 @@ from instar.stages.train.ensembles.bagging import drawn
 from instar.stages.train.ensembles.kind import Team
 from instar.stages.validate import validate
 from instar.testing.contracts.families import family_files, unknown_name
+from tests.few import few
 
 ANSWERING = [name for name, kind in ENSEMBLES.items() if kind.combine]
 SOUPS = [name for name, kind in ENSEMBLES.items() if not kind.combine]
@@ -134,8 +135,16 @@ def test_train_makes_a_soup_of_the_champions_shape(drifted, planned, kind):
     assert {change.name for change in training.changes} == names
 
 
-@pytest.mark.parametrize("name", ["digits_line", "diabetes_line"])
-@pytest.mark.parametrize("kind", [name for name in ENSEMBLES if name != "hard_vote"])
+KINDS = [name for name in ENSEMBLES if name != "hard_vote"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("diabetes_line", kind) for kind in KINDS),
+        *few([("digits_line", kind) for kind in KINDS], ("digits_line", "stacking")),
+    ],
+)
 def test_train_works_for_other_tasks_on_real_rows(request, planned, kind, name):
     world = request.getfixturevalue(name)
     training = run(world, planned("incremental"), policy(kind, 2))
@@ -169,7 +178,8 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("kind", list(ENSEMBLES))
+# Members one after the other on other rows, members beside each other, and a soup.
+@pytest.mark.parametrize("kind", few(ENSEMBLES, "boosting", "stacking", "greedy_soup"))
 def test_train_cut_off_and_resumed_equals_uninterrupted(line, planned, kind, tmp_path):
     network = Network(family="mlp", options={"hidden": [16], "dropout": 0.2})
     world = line(turn=0.8, old_rows=600, fresh_rows=300, network=network)
@@ -381,11 +391,7 @@ def promoted(line, training, int8="never"):
 
 @pytest.mark.parametrize(
     "kind",
-    [
-        "boosting",
-        "stacking",
-        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("bagging", "hard_vote")),
-    ],
+    few(("boosting", "stacking", "bagging", "hard_vote"), "stacking"),
 )
 def test_ensemble_is_sealed_judged_and_updated_like_any_network(digits_line, planned, kind):
     line = digits_line
