@@ -23,9 +23,9 @@ import httpx
 
 from instar.core.finding import Verdict
 from instar.core.policy import ServeSettings
-from instar.core.records import Phase, Release
+from instar.core.records import Phase, Release, ReleasePlan
 from instar.core.tools import Route
-from instar.serving import monitoring, releasefile
+from instar.serving import looks, monitoring
 from instar.serving.client import GatewayTraffic, start
 from tests.servers import prometheus
 from tests.servers.prometheus import Prometheus
@@ -81,10 +81,12 @@ class Clients:
 
 def play(root: Path, traffic: GatewayTraffic, clients: Clients, manifests: dict[str, str]) -> None:
     """Go through a release that ends badly."""
+    planned = ReleasePlan(OLD, WILD, "canary", (), {}, "")
 
     def stand(phase: Phase, step: int) -> None:
-        made = Release(phase, step, {}, Verdict.PASS, (), "", began_at=0.0, since=0.0)
-        releasefile.keep(root, 0, WILD, made)
+        now = time.time()
+        made = Release(phase, step, {}, Verdict.PASS, (), "", began_at=now, since=now, plan=planned)
+        looks.note(root, "u0001", made, now, 0)
 
     time.sleep(ACT_S)
     for step, share in enumerate((0.1, 0.25, 0.5), 1):

@@ -198,8 +198,8 @@ def test_live_shows_the_last_look_over_the_last_record(tmp_path: Path, did: list
         assert (bare["update"], bare["looked_at"], bare["gateway"]) == ("u0001", None, False)
         assert (bare["carried"], bare["findings"]) == (False, [])
         seen = replace(STEP, requests=77, findings=(line.finding("slow"),), reason="waits")
-        looks.note(space.home, "u0001", seen, 12.5)
-        looks.note(space.home, "u0002", replace(seen, requests=1), 13.0)
+        looks.note(space.home, "u0001", seen, 12.5, 1)
+        looks.note(space.home, "u0002", replace(seen, requests=1), 13.0, 1)
         found = space.live("u0001")
     assert (found["looked_at"], found["reason"]) == (12.5, "waits")
     assert found["findings"][0]["code"] == "slow"
@@ -207,18 +207,6 @@ def test_live_shows_the_last_look_over_the_last_record(tmp_path: Path, did: list
     assert [step["share"] for step in found["steps"]] == [0.25, 0.5]
     (move,) = found["moves"]
     assert (move["cause"], move["after"]) == ("approval", {line.OLD: 0.75, line.NEW: 0.25})
-
-
-def test_looks_are_bounded_and_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
-    for n in range(400):
-        looks.note(tmp_path, "u1", replace(STEP, requests=n, reason="x" * 2000), float(n))
-    assert looks.last(tmp_path, "u1")["at"] == 399
-    folder = tmp_path / "serve"
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 600_000
-    with (folder / "looks.jsonl").open("a") as file:
-        file.write('\n{"update": "u1", "at": 5')
-    assert looks.last(tmp_path, "u1")["at"] == 399
-    assert looks.last(tmp_path, "u2") is None
 
 
 def test_record_of_a_release_reads_as_sentences(tmp_path: Path, did: list[str]) -> None:

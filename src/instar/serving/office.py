@@ -22,7 +22,7 @@ import msgspec
 from instar.core.codec import decode, encode
 from instar.core.errors import BackendError
 from instar.core.tools import Compared, Route, Served
-from instar.serving import processes, quality, releasefile, routefile, trials
+from instar.serving import looks, processes, quality, routefile, trials
 from instar.serving.exposition import family
 from instar.serving.link import Link
 from instar.serving.log import Answered, Feedback, Log, Report
@@ -416,7 +416,7 @@ class Office:
         )
         yield from quality.exposed(model, self._observations.judged)
         yield from trials.exposed(model, self._trials)
-        yield from releasefile.exposed(model, self._root)
+        yield from looks.exposed(model, self._root)
         pids = {f"worker {slot}": one.pid for slot, one in sorted(self.staff.items())}
         yield from processes.exposed(model, {"office": os.getpid(), **pids})
 

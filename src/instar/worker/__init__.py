@@ -38,7 +38,7 @@ from instar.ledger.versions import version
 from instar.ledger.work import work as made_by
 from instar.pipeline import ApprovalVoid, NetworkChanged, OutOfMemory, Quarantined, Runner
 from instar.policy import Project
-from instar.serving import looks, releasefile, routefile
+from instar.serving import looks, routefile
 from instar.serving.client import GatewaySilent, GatewayTraffic
 from instar.serving.settle import Gap, settle
 from instar.stages.admit import admit
@@ -394,9 +394,7 @@ def carry(work: Work, name: str, epoch: int, *, until: str) -> Update:
     )
 
     def seen(update: str, now: Release) -> None:
-        looks.note(work.home, update, now, tools.clock.now())
-        if now.plan:
-            releasefile.keep(work.home, epoch, now.plan.candidate, now)
+        looks.note(work.home, update, now, tools.clock.now(), epoch)
 
     runner = Runner(
         work.journal,

@@ -19,9 +19,9 @@ import yaml
 
 from instar.core.finding import Verdict
 from instar.core.policy import ServeSettings
-from instar.core.records import Phase, Release
+from instar.core.records import Phase, Release, ReleasePlan
 from instar.core.tools import Route
-from instar.serving import monitoring, releasefile
+from instar.serving import looks, monitoring
 from instar.serving.client import Gateway, GatewayTraffic, start
 from instar.serving.exposition import HELP
 from tests.servers import prometheus
@@ -122,7 +122,15 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def step() -> Release:
     return Release(
-        Phase.STEP, 2, {}, Verdict.INCONCLUSIVE, (), "it is looked at", began_at=0.0, since=0.0
+        Phase.STEP,
+        2,
+        {},
+        Verdict.INCONCLUSIVE,
+        (),
+        "it is looked at",
+        began_at=0.0,
+        since=0.0,
+        plan=ReleasePlan(OLD, NEW, "canary", (), {}, ""),
     )
 
 
@@ -149,7 +157,7 @@ def test_metrics_are_as_prometheus_wants_them(busy: House) -> None:
 
 def test_prometheus_finds_data_for_every_query(busy: House, tmp_path: Path) -> None:
     monitoring.write(tmp_path, [busy.gateway.url.removeprefix("http://")], every="200ms")
-    releasefile.keep(busy.root, 0, NEW, step())
+    looks.note(busy.root, "u1", step(), 1.0, 0)
     with prometheus.running(tmp_path) as server:
         missing: list[str] = []
         until = time.monotonic() + 60
