@@ -110,10 +110,9 @@ class Shadows:
         for name in route.shadow:
             manifest = route.manifests[name]
             try:
-                there = known.get(manifest)
-                versions[name] = there or await loop.run_in_executor(
-                    self._loader, self._load, route, name
-                )
+                if (there := known.get(manifest)) is None:
+                    there = await loop.run_in_executor(self._loader, self._load, route, name)
+                versions[name] = there
             except Exception as error:  # noqa: BLE001 - whatever a bundle does on loading
                 _log().warning("shadow %s is not loaded: %s", name, reason(error))
         self._cast = Cast(route, versions, self._post)
