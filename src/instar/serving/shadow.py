@@ -110,10 +110,9 @@ class Shadows:
         for name in route.shadow:
             manifest = route.manifests[name]
             try:
-                version = known.get(manifest)
-                if version is None:
-                    version = await loop.run_in_executor(self._loader, self._load, route, name)
-                versions[name] = version
+                if (there := known.get(manifest)) is None:
+                    there = await loop.run_in_executor(self._loader, self._load, route, name)
+                versions[name] = there
             except Exception as error:  # noqa: BLE001 - whatever a bundle does on loading
                 _log().warning("shadow %s is not loaded: %s", name, reason(error))
         self._cast = Cast(route, versions, self._post)
