@@ -95,7 +95,10 @@ def missing(request: Request, error: Exception) -> Response:
     """Answer an address or a method that is not there."""
     status = error.status_code if isinstance(error, HTTPException) else 404
     said = "This address shows nothing." if status == 404 else "This address can only be read."
-    return _answer(request, status, said)
+    answer = _answer(request, status, said)
+    if isinstance(error, HTTPException):
+        answer.headers.update(error.headers or {})  # which methods there are
+    return answer
 
 
 def broken(request: Request, error: Exception) -> Response:
