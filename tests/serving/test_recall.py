@@ -59,7 +59,7 @@ class Scene:
 
     def __init__(self, shelf: Shelf, redis: Redis | None = None) -> None:
         self.sheet = Sheet.anonymous(1)
-        self.desk = Desk("m", self.sheet.block(0), 100, redis)
+        self.desk = Desk("m", self.sheet.block(0), 100, redis=redis)
         self.desk.take(shelf)
         nobody: Any = None
         self.endpoints = Endpoints(self.desk, nobody, nobody, nobody)

@@ -8,12 +8,12 @@ Predictions are not described here: they are the Open Inference Protocol, whose 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 
 from instar import __version__
-from instar.core.tools import Labelled, Served
+from instar.core.tools import Compared, Labelled, Served
 from instar.serving.desk import Item
 
 PATH = "/api/v1/openapi.json"
@@ -27,19 +27,20 @@ class Sent(msgspec.Struct):
 
 
 class Refused(TypedDict):
-    """A label that was not taken."""
+    """A label or complaint that was not taken."""
 
     id: str
     error: str
 
 
 class Joined(TypedDict):
-    """What became of labels."""
+    """What became of labels and complaints."""
 
     joined: int
     repeated: int
     changed: int
     unknown: int
+    reported: NotRequired[int]
     refused: list[Refused]
 
 
@@ -64,16 +65,21 @@ class Status(TypedDict):
     generation: int
     champion: str
     shares: dict[str, float]
+    shadow: dict[str, float]
     loaded: list[str]
     cold: dict[str, str]
     refused: Refusal | None
     age_s: float
     pid: int
+    shadow_pid: int | None
     workers: list[Worker]
     missing_columns: dict[str, dict[str, int]]
     rescued: dict[str, int]
     labels: dict[str, int]
+    reports: dict[str, int]
     log_dropped: int
+    recorded: int
+    record_dropped: int
 
 
 class Mistake(TypedDict):
@@ -86,6 +92,7 @@ _TYPES: Mapping[str, Any] = {
     "feedback": Joined,
     "status": Status,
     "served": dict[str, Served],
+    "compared": Compared,
     "labelled": Labelled,
     "scores": list[list[float]],
     "document": dict[str, Any],
@@ -126,7 +133,7 @@ def document() -> dict[str, Any]:
         '/api/v1/feedback'
     """
     shapes, parts = msgspec.json.schema_components(list(_TYPES.values()), ref_template=_REF)
-    shape = dict(zip(_TYPES, shapes, strict=True))
+    shape, parts = dict(zip(_TYPES, _pairs(shapes), strict=True)), _pairs(parts)
 
     def answer(name: str) -> dict[str, Any]:
         return {"content": {"application/json": {"schema": shape[name]}}}
@@ -143,11 +150,14 @@ def document() -> dict[str, Any]:
 
     paths = {
         "/api/v1/feedback": {
-            "post": operation("feedback", "Take true labels.", (), answer("body"))
+            "post": operation("feedback", "Take true labels and complaints.", (), answer("body"))
         },
         "/api/v1/status": {"get": operation("status", "Tell what is in force.")},
         "/api/v1/served": {
             "get": operation("served", "Tell what each version did.", [_SINCE]),
+        },
+        "/api/v1/compared": {
+            "get": operation("compared", "Tell what a shadow did.", [_VERSION, _SINCE]),
         },
         "/api/v1/labelled": {
             "get": operation("labelled", "List answers and their labels.", [_VERSION, _SINCE]),
@@ -163,3 +173,13 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": parts},
     }
+
+
+def _pairs(schema: Any) -> Any:
+    """Write a pair of numbers as what every reader of JSON Schema knows: two items of one kind."""
+    if isinstance(schema, Mapping):
+        made = {name: _pairs(part) for name, part in schema.items()}
+        if kinds := made.pop("prefixItems", None):
+            made["items"] = {"anyOf": kinds}
+        return made
+    return [_pairs(part) for part in schema] if isinstance(schema, list | tuple) else schema

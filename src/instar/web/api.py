@@ -72,10 +72,10 @@ class Api:
             Route("/api/v1/updates", self.updates),
             Route("/api/v1/status", self.status),
             Route("/api/v1/release", self.release),
-            Route(f"{update}/release", self.release, methods=["GET"]),
+            Route(f"{update}/release", self._either, methods=["GET", "POST"]),
             *(
                 Route(f"{update}/{verb}", self._order(verb), methods=["POST"])
-                for verb in ("release", "pause", "resume", "promote", "abort")
+                for verb in ("pause", "resume", "promote", "abort")
             ),
             Route("/api/v1/rollback", self._order("rollback"), methods=["POST"]),
         ]
@@ -91,6 +91,13 @@ class Api:
     def release(self, request: Request) -> Response:
         """Tell where a release stands at this moment, as `instar status -w --json` does."""
         return JSONResponse(encode(self._service.live(request.path_params.get("update"))))
+
+    async def _either(self, request: Request) -> Response:
+        """Tell of a release, or begin it: one address, which names both methods to others."""
+        if request.method == "POST":
+            begun: Response = await self._order("release")(request)
+            return begun
+        return await run_in_threadpool(self.release, request)
 
     def _order(self, verb: str) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
