@@ -97,6 +97,7 @@ class Handover:
                     self.candidate,
                     self.validation,
                     self.approval,
+                    (),
                     last,
                     policy=POLICY,
                     tools=self.tools,
