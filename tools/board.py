@@ -104,7 +104,7 @@ def play(root: Path, traffic: GatewayTraffic, clients: Clients, manifests: dict[
 def series(server: Prometheus, target: dict[str, Any], since: float, until: float) -> Series:
     """Ask for a query over the time of the play."""
     query = target["expr"].replace("$model", "m").replace("$__rate_interval", "5s")
-    found = server.get("query_range", query=query, start=since, end=until, step="0.5s")
+    found = server.get("query_range", query=query, start=since, end=until, step=0.5)
     named = []
     for one in found["result"]:
         name = target["legendFormat"]

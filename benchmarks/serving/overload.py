@@ -50,7 +50,8 @@ def _overload(given: Given, sockets: int) -> Iterator[Figure]:
 
 def _storm(house: House, peak: Told, seconds: float) -> tuple[Told, list[float], float]:
     """Offer the load; what came of it, the control lane's answer times, most memory in MB."""
-    delay_ms = 1000 * CONNECTIONS / (TIMES * peak.rate)
+    # A fifth more: each waits for its answer, too.
+    delay_ms = 1000 * CONNECTIONS / (1.2 * TIMES * peak.rate)
     waits, sizes = list[float](), list[float]()
     case = cases.case("heavy")
     with asking(

@@ -45,7 +45,7 @@ def swaps(given: Given) -> Iterator[Figure]:
 
 
 def back(given: Given) -> Iterator[Figure]:
-    """Give all traffic back after a decision, with the candidate at 10 %, under load."""
+    """Give all traffic back after a decision, with half of it at the candidate, under load."""
     case = cases.case("mlp")
     moves, late = [], []
     with instar({VERSION: "mlp", OTHER: "mlp"}, given.workers, warm=True) as house:

@@ -10,7 +10,6 @@ from tests.servers.postgres import PostgresServer
 
 # One interpreter forks a child for each place to die in, which is quick.
 KILLER = """
-# warm
 import itertools, os, signal, sqlite3, sys
 from pathlib import Path
 import psycopg

@@ -206,12 +206,16 @@ class Course:
         self.refusal = Refusal(generation, reason(error))
 
     def follow(self, route: Route, name: str = routefile.ROUTE) -> None:
-        """Note that a route is in force."""
+        """Say that a route is in force; see `keep` for after a restart."""
         if name == routefile.ROUTE:  # before the route: who sees the route sees no old refusal
             self.refusal = None
         self._since, self.route = time.monotonic(), route
-        with contextlib.suppress(BackendError):  # a full disk is no reason not to serve
-            routefile.keep(self._root, routefile.LAST_GOOD, canonical(encode(route)))
+
+    def keep(self) -> None:
+        """Note on the disk which route was good."""
+        if self.route:
+            with contextlib.suppress(BackendError):  # a full disk is no reason not to serve
+                routefile.keep(self._root, routefile.LAST_GOOD, canonical(encode(self.route)))
 
 
 def reason(error: Exception) -> str:
@@ -252,6 +256,7 @@ class Models:
             return
         self.shelf = shelf
         self.course.follow(route, name)
+        self.course.keep()
 
     def prepared(self, route: Route, unloaded: Collection[str] = ()) -> Shelf:
         """Load what a route needs, beside what is in force.

@@ -34,6 +34,7 @@ from instar.serving.slots import OUTCOMES, Sheet
 from instar.tasks.form import Truth
 
 _LOOK_S = 0.02  # between two looks at the route file: the time that a rollback may take to begin
+_NOTE_S = 0.05  # from a route in force to the note of it on the disk
 _AGAIN_S = 1.0  # until a worker that could not load the route in force tries again
 _GATHER_S = 2.0  # that a worker may take to hand in what it counted
 _LOAD_S = 60.0
@@ -154,6 +155,8 @@ class Office:
         await self._commit(staff)
         self.course.follow(route, name)
         self.moved(route)
+        # To force a note to the disk takes longer than to tell who waits that the route is there.
+        asyncio.get_running_loop().call_later(_NOTE_S, self.course.keep)
 
     async def _prepare(self, staff: Staff, route: Route) -> str:
         """Have a worker load a route beside the one in force; return why it cannot."""
