@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
+import secrets
 import struct
 import time
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class Recall:
         self._found, self._refuse = found, refuse
         self._flights: dict[bytes, list[Job]] = {}
         self._claims: set[bytes] = set()
-        self._me = os.urandom(8).hex().encode()
+        self._me = secrets.token_hex(8).encode()
 
     def ask(self, job: Job) -> None:
         """Have a job answered, at once or later.
