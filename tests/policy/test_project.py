@@ -172,6 +172,14 @@ def test_show_puts_passwords_out(write: Write, where: str) -> None:
     assert "postgresql://ana:***@db:5432/instar?sslpassword=***" in told
 
 
+def test_password_of_the_cache_is_put_out(write: Write) -> None:
+    project = write("serve: {redis: 'redis://:hunter2@cache:6379/1'}")
+    assert project.serve.redis == "redis://:hunter2@cache:6379/1"
+    told = f"{show(project)} {project!r} {project.serve}"
+    assert "hunter2" not in told
+    assert "redis://:***@cache:6379/1" in told
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -42,6 +42,11 @@ def extra(tensor: dict[str, Any]) -> bytes:
     return json.dumps(body).encode()
 
 
+def matrix(shape: Any, data: Any) -> bytes:
+    tensor = {"name": "numbers", "shape": shape, "datatype": "FP32", "data": data}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
 BAD: dict[str, bytes] = {
     "broken JSON": b'{"inputs": [',
     "not UTF-8": b'{"id": "\xff"}',
@@ -91,6 +96,20 @@ BAD: dict[str, bytes] = {
     "rows beyond what may be": json.dumps(
         {"inputs": [{"name": "x", "shape": [4 << 20], "datatype": "FP64", "data": []}]}
     ).encode(),
+    "two negative dimensions": matrix([-1, -2], [1, 2]),
+    "dimensions whose product overflows": matrix([2**32, 2**32], [1, 2]),
+    "dimension beyond 64 bits": matrix([2**70, 2], [1, 2]),
+    "a million dimensions": matrix([1] * 1_000_000, [1, 2]),
+    "dimension that is a fraction": matrix([1.5, 2], [1, 2]),
+    "dimension that is true": matrix([True, 2], [1, 2]),
+    "shape that is a number": matrix(2, [1, 2]),
+    "number beyond any": matrix([1, 2], [1, 2]).replace(b"[1, 2]}", b"[1, 1e999]}"),
+    "number that is none": matrix([1, 2], [1, 2]).replace(b"[1, 2]}", b"[1, NaN]}"),
+    "values in an object": matrix([1, 2], {"0": 1, "1": 2}),
+    "deep parameters": b'{"inputs": [], "parameters": {"a": '
+    + b"[" * 50_000
+    + b"]" * 50_000
+    + b"}}",
     "matrix and column": extra(
         {"name": "numbers", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}
     ),
