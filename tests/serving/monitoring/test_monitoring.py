@@ -112,7 +112,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A gateway in the midst of a release that meets everything that is counted."""
     root = tmp_path_factory.mktemp("busy")
     manifests, traffic = build(root), GatewayTraffic(root, "m")
-    traffic.put(Route("m", 1, {OLD: 0.4, NEW: 0.3, WILD: 0.3}, manifests, OLD))
+    traffic.put(Route("m", 1, {OLD: 0.6, WILD: 0.4}, manifests, OLD, shadow={NEW: 1.0}))
     gateway: Gateway = start(root, "m", how=ServeSettings(workers=1, cache=100))
     house = House(root, manifests, gateway, traffic, httpx.Client(base_url=gateway.url))
     yield house
