@@ -47,9 +47,8 @@ class Detection(Form):
 
     def decide(self, scores: Floats, task: Task) -> Labels:
         """Take the objects whose score reaches the threshold of their class, (n, 100, 5)."""
-        given = (
-            scores[..., SCORE] >= _thresholds(task)[np.nan_to_num(scores[..., LABEL]).astype(int)]
-        )
+        kinds = np.nan_to_num(scores[..., LABEL]).astype(int)
+        given = scores[..., SCORE] >= _thresholds(task)[kinds]
         return np.asarray(np.where(given[..., None], scores[..., : BOX + 1], 0.0))
 
     def known(self, labels: Labels) -> Bools:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from instar.core.errors import InputError
 from instar.core.policy import DataSettings, SplitSettings
 from instar.data import preprocessing, snapshot
 from instar.data.boxes import TooManyObjects, WrongBox, WrongObject, canonical
+from instar.data.read import read_frame
 from instar.data.schema import complete_task, conform, infer_schema
 from instar.data.schema.errors import NoLabels, UnknownLabel
 from instar.data.schema.tasks import target_of
@@ -133,6 +135,22 @@ def test_fresh_objects_are_held_against_classes_and_images() -> None:
     for bad in (box(0, 0, 3, 3, label="cow"), box(0, 0, 30, 3)):
         with pytest.raises(InputError):
             conform(table([CAT], bad), schema, task, ("image",))
+
+
+def test_folder_with_a_table_of_objects_is_read(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(picture())
+    rows = {"file_name": ["a.png", "b.png"], "boxes": [json.dumps([CAT, DOG]), "[]"]}
+    pl.DataFrame(rows).write_csv(tmp_path / "metadata.csv")
+    frame = read_frame(tmp_path)
+    task = complete_task(frame, WANTED)
+    schema = infer_schema(frame, task, DataSettings())
+    found = conform(frame, schema, task, ("image",))
+    assert found["boxes"].list.len().to_list() == [2, 0]
+    with pytest.raises(WrongBox):
+        conform(
+            frame.with_columns(boxes=pl.lit(json.dumps(box(0, 0, 99, 1)))), schema, task, ("image",)
+        )
 
 
 def test_split_keeps_rare_classes_in_every_part() -> None:
