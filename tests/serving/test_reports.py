@@ -24,10 +24,10 @@ def test_complaint_finds_its_answer_late_twice_or_never(house: Any) -> None:
         {"id": "told 0", "report": True},
         {"id": "told 1", "report": "again", "label": "yes"},
         {"id": "nobody", "report": "?"},
-        {"id": "told 2"},
     )
-    assert (found["reported"], found["joined"]) == (2, 1)
-    assert [one["id"] for one in found["refused"]] == ["told 2"]
+    assert (found["reported"], found["joined"], found["refused"]) == (2, 1, [])
+    empty = house.http.post("/api/v1/feedback", json={"items": [{"id": "told 2"}]})
+    assert (empty.status_code, "neither" in empty.json()["error"]) == (400, True)
     assert house.traffic.served()[OLD].reports == before + 2
     assert house.traffic.status()["reports"][OLD] == before + 2
     house.infer("nobody")  # its complaint came first

@@ -65,7 +65,12 @@ def shadowed(house: Any) -> Callable[..., Any]:
         house.move({OLD: 1.0}, shadow={version: share})
         since = house.traffic.route().generation
         until(lambda: (house.infer("again?"), house.traffic.compared(version, since).requests)[1])
-        before = house.traffic.compared(version, since)
+
+        def settled() -> Compared | None:
+            found = house.traffic.compared(version, since)
+            return found if found.requests + found.dropped == found.sampled else None
+
+        before = until(settled)
 
         def told() -> Compared:
             found = house.traffic.compared(version, since)

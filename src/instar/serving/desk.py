@@ -419,14 +419,14 @@ class Desk:
 
         Raises:
             NotReady: no version is in service, so that nobody knows what a label may be.
+            Malformed: an item holds neither a label nor a complaint.
         """
         task = self.ready().champion.version.bundle.task
+        if any(item.report is False and item.label is msgspec.UNSET for item in items):
+            raise Malformed("a label or a report in each item", "neither")
         found, refused = [], []
         for item in items:
             if isinstance(item.label, msgspec.UnsetType):
-                if item.report is False:
-                    neither = Malformed("a label or a report", "neither")
-                    refused.append({"id": item.id, "error": str(neither)})
                 continue
             try:
                 found.append((item.id, truth(item.label, task)))
