@@ -338,7 +338,7 @@ def test_bad_rows_are_400(house: Any, rows: Any) -> None:
     assert_error(house.http.post("/v2/models/m/predict", json=rows), 400)
 
 
-@pytest.mark.parametrize("items", [None, {}, {"items": [{"label": 1}]}])
+@pytest.mark.parametrize("items", [None, {}, {"items": [{"id": "a"}]}, {"items": [{"label": 1}]}])
 def test_bad_feedback_is_400(house: Any, items: Any) -> None:
     assert_error(house.http.post("/api/v1/feedback", json=items), 400)
 

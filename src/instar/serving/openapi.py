@@ -110,6 +110,7 @@ _STATUSES: Mapping[int, str] = {
     500: "a failure of the server",
     503: "nothing is in service yet, or the office does not answer",
 }
+_COMPLAINT = {"required": ["report"], "properties": {"report": {"not": {"const": False}}}}
 _SINCE = {
     "name": "since",
     "in": "query",
@@ -134,6 +135,7 @@ def document() -> dict[str, Any]:
     """
     shapes, parts = msgspec.json.schema_components(list(_TYPES.values()), ref_template=_REF)
     shape, parts = dict(zip(_TYPES, _pairs(shapes), strict=True)), _pairs(parts)
+    parts["Item"]["anyOf"] = [{"required": ["label"]}, _COMPLAINT]
 
     def answer(name: str) -> dict[str, Any]:
         return {"content": {"application/json": {"schema": shape[name]}}}
