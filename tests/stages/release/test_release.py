@@ -184,6 +184,9 @@ def test_release_that_nobody_can_measure_rolls_back_after_max_error_s_and_not_be
     scene.tick()
     scene.tools.clock.at += 10_000  # another date is no time
     assert scene.tick().phase is Phase.STEP
+    scene.tools.clock.started = "second boot"
+    scene.tools.clock.sleep(60)
+    assert scene.tick().phase is Phase.STEP  # nobody knows how long the machine was off
     scene.tools.clock.sleep(60)
     now = scene.tick()
     assert (now.phase, now.verdict, now.shares) == (Phase.ROLLED_BACK, Verdict.FAIL, {OLD: 1.0})
