@@ -34,6 +34,7 @@ from instar.core.records import (
 from instar.core.tools import Route
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.serving.client import Gateway, GatewayTraffic, start
+from instar.serving.routing import Router
 from instar.serving.slots import Sheet
 from instar.stages.release import release
 from instar.testing.bundles import PREPROCESSING, SCHEMA, TASK, tiny_bundle
@@ -92,13 +93,14 @@ class Canary:
         )
         return self.last
 
-    def ask(self, x: float) -> None:
+    def ask(self, x: float, unit: str = "") -> None:
         """Ask over a connection of its own, which either worker may take."""
         tensor = {"name": "x", "shape": [1], "datatype": "FP64", "data": [x]}
         place = urlsplit(self.gateway.url)
         line = http.client.HTTPConnection(str(place.hostname), place.port, timeout=20)
         try:
-            line.request("POST", "/v2/models/m/infer", json.dumps({"inputs": [tensor]}))
+            headers = {"x-unit-id": unit} if unit else {}
+            line.request("POST", "/v2/models/m/infer", json.dumps({"inputs": [tensor]}), headers)
             answer = line.getresponse()
             found = json.loads(answer.read())
         except (OSError, http.client.HTTPException) as error:
@@ -206,13 +208,14 @@ def test_candidate_whose_process_is_killed_in_it_goes_home(canary: Callable[...,
     assert scene.tick().phase is Phase.STEP
     pids = {one["slot"]: one["pid"] for one in scene.traffic.status()["workers"]}
     blocks = Sheet.open(scene.folder, 2).blocks
-    with ThreadPoolExecutor(8) as pool:
-        for _ in range(8):
-            pool.submit(scene.ask, 10.0)
+    router = Router(scene.traffic.route())
+    unit = next(u for u in map(str, range(100)) if router.version(u) == NEW)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(scene.ask, 10.0, unit)
         end = time.monotonic() + 30
         while not (stuck := [slot for slot in pids if blocks[slot]._words[5]]):
             assert time.monotonic() < end
-            pool.submit(scene.ask, 10.0)
+            time.sleep(0.05)
         for slot in stuck:
             os.kill(pids[slot], signal.SIGKILL)
     now = scene.run(1.0)
