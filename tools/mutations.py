@@ -42,6 +42,8 @@ VOTES = "tests/stages/approve/test_approve.py"
 BUNDLE = "tests/bundle/test_format.py"
 TRAINING = "tests/stages/train/test_checkpoint.py"
 ROUTE = "tests/serving/test_routefile.py"
+RECALL = "tests/serving/test_recall.py"
+REDIS = "tests/serving/test_redis.py"
 RUNNER = "tests/test_pipeline.py"
 RELEASE = "tests/stages/release/test_release.py"
 
@@ -529,6 +531,49 @@ MUTATIONS = (
         "known.generation >= route.generation:",
         "False:",
         ROUTE,
+    ),
+    # Answers that workers share.
+    of(
+        "checksum of a shared answer",
+        "serving/recall.py",
+        "value[:begin] != _MAGIC + _sum(key, manifest, body) or not body",
+        "not body",
+        RECALL,
+    ),
+    of(
+        "equal questions computed once",
+        "serving/recall.py",
+        "elif key in self._flights:",
+        "elif False:",
+        RECALL,
+    ),
+    of(
+        "answers for who waits for a question that fails",
+        "serving/recall.py",
+        "            self._compute(waiting)\n",
+        "            pass\n",
+        RECALL,
+    ),
+    of(
+        "end of a connection that is out of step",
+        "serving/redis.py",
+        '            self.end(f"no answer within {1000 * self._patience_s:g} ms")\n',
+        "            pass\n",
+        REDIS,
+    ),
+    of(
+        "answers that come later than the loop",
+        "serving/redis.py",
+        "self._loop.call_soon(self._loop.call_soon, self._late, oldest)",
+        "self._late(oldest)",
+        REDIS,
+    ),
+    of(
+        "jobs that wait on a route that goes",
+        "serving/batching.py",
+        "        self._closed = True\n        self._rest()\n",
+        "        if self._thread:\n            self._thread.shutdown(wait=False)\n",
+        RECALL,
     ),
     of(
         "champion that the update was held against",

@@ -209,7 +209,8 @@ def scripted(first: bytes) -> Talk:
 def test_connection_that_is_out_of_step_is_given_up(said: bytes, why: str) -> None:
     async def act() -> None:
         async with pretended(scripted(said)) as url, connected(url, 0.2) as redis:
-            found = await asyncio.gather(ask(redis, b"GET", b"1"), ask(redis, b"GET", b"2"))
+            async with asyncio.timeout(10):
+                found = await asyncio.gather(ask(redis, b"GET", b"1"), ask(redis, b"GET", b"2"))
             answered = said.count(b"$1\r\na\r\n") if said.startswith(b"$1") else 0
             assert found == ([b"a"] * answered + [None, None])[:2]
             await until(lambda: any(reason.startswith(why) for reason in redis.seen))
