@@ -64,6 +64,16 @@ class NotReady(BackendError):
         super().__init__(f"a version of {model} in service", "none yet", "try again in a second")
 
 
+class Ending(BackendError):
+    """Turn away who comes when the gateway was told to end."""
+
+    code = "backend.ending"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("a gateway that serves", "one that ends", "try again in a second")
+
+
 class InvalidAnswer(BackendError):
     """Report scores that are no finite numbers; they are not handed on."""
 
@@ -116,6 +126,7 @@ STATUS: Mapping[str, int] = {
     encodings.UnknownEncoding.code: 415,
     TooMany.code: 429,
     NotReady.code: 503,
+    Ending.code: 503,
     Overloaded.code: 503,
     NoOffice.code: 503,
 }

@@ -17,13 +17,13 @@ import grpc
 import grpc.aio
 import msgspec
 
-from instar.core.errors import BackendError, InputError, InstarError
+from instar.core.errors import InputError, InstarError
 from instar.serving.connection import Call, Limits, Reply
 from instar.serving.desk import PATIENCE_S, Desk
 from instar.serving.endpoints import Endpoints
 from instar.serving.grpc import messages, tensors
 from instar.serving.lanes import MOST
-from instar.serving.mistakes import UnknownModel, broken, failure, write
+from instar.serving.mistakes import Ending, UnknownModel, broken, failure, write
 
 _LIMITS = Limits()
 _OPTIONS = (
@@ -47,16 +47,6 @@ CODES: Mapping[int, grpc.StatusCode] = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 """HTTP statuses to those of gRPC; everything else is INTERNAL."""
-
-
-class Ending(BackendError):
-    """Turn away who comes when the gateway was told to end."""
-
-    code = "backend.not_ready"
-    retryable = True
-
-    def __init__(self) -> None:
-        super().__init__("a gateway that serves", "one that ends", "try again in a second")
 
 
 @dataclass(frozen=True, slots=True)
