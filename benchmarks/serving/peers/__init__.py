@@ -21,6 +21,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.serving import cases
@@ -41,15 +42,15 @@ class Peer:
     @property
     def folder(self) -> Path:
         cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        return Path(cache) / "instar-benchmarks" / f"{self.name}-{version}"
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        return Path(cache) / "instar-benchmarks" / f"{self.name}-{python}"
 
     @property
     def python(self) -> Path:
         return self.folder / "bin" / "python"
 
 
-_BESIDE = ("onnxruntime==1.23.2", "numpy<2.4")
+_BESIDE = (f"onnxruntime=={version('onnxruntime')}", "numpy")  # the runtime is ours
 PACKAGED = {
     "mlserver": Peer("mlserver", ("mlserver==1.7.1", *_BESIDE)),
     "litserve": Peer("litserve", ("litserve==0.2.19", *_BESIDE)),
