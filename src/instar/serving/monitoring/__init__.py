@@ -1,6 +1,6 @@
 """What Prometheus and Grafana need to watch a gateway: alert rules and a board, as files.
 
-    python -m instar.serving.monitoring FOLDER --target 127.0.0.1:8080
+    python -m instar.serving.monitoring FOLDER --target 127.0.0.1:8400
 
 writes `alerts.yaml` (rules), `board.json` (to import in Grafana, 9 or later) and `prometheus.yml`
 (a configuration that scrapes the targets and loads the rules).
@@ -28,13 +28,13 @@ def settings(targets: Sequence[str], every: str = "15s") -> str:
         every: Time between two scrapes.
 
     Example:
-        >>> print(settings(["127.0.0.1:8080"]))
+        >>> print(settings(["127.0.0.1:8400"]))
         global: {scrape_interval: 15s, evaluation_interval: 15s}
         rule_files: [alerts.yaml]
         scrape_configs:
           - job_name: instar
             static_configs:
-              - targets: ['127.0.0.1:8080']
+              - targets: ['127.0.0.1:8400']
         <BLANKLINE>
     """
     return f"""\

@@ -27,7 +27,7 @@ def main() -> None:
     )
     parser.add_argument("--every", default="15s", help="time between two scrapes")
     given = parser.parse_args()
-    for name in write(given.folder, given.target or ["127.0.0.1:8080"], given.every):
+    for name in write(given.folder, given.target or ["127.0.0.1:8400"], given.every):
         print(given.folder / name)
 
 
