@@ -231,8 +231,8 @@ MUTATIONS = (
     of(
         "open updates, in a collection",
         "ledger/sweep.py",
-        "    roots = [*opened, *_ver",
-        "    roots = [*_ver",
+        "    roots = [*opened, *queue",
+        "    roots = [*queue",
         SWEEP,
     ),
     of(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from instar.core.policy import ServeSettings
 from instar.core.tools import Route
 from instar.ledger.artifacts import DirectoryArtifacts
 from instar.serving.client import GatewayTraffic, start
@@ -26,7 +27,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     root = tmp_path_factory.mktemp("page")
     manifests = {VERSION: tiny_bundle(DirectoryArtifacts(root / "artifacts"), VERSION)}
     GatewayTraffic(root, "m").put(Route("m", 1, {VERSION: 1.0}, manifests, VERSION))
-    gateway = start(root, "m", workers=1)
+    gateway = start(root, "m", how=ServeSettings(workers=1))
     yield gateway.url.rpartition(":")[2]
     assert gateway.stop() == 0
 

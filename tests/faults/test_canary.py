@@ -87,6 +87,7 @@ class Canary:
             self.candidate,
             validation,
             approval,
+            (),
             self.last,
             policy=self.policy,
             tools=tools,

@@ -22,7 +22,7 @@ task: {kind: binary, target: up, time: when}
 network: {family: mlp, hidden: [8]}
 policy:
   admit: {min_rows: 50, holdout_shared: 1.0}
-  serve: {log_share: 1.0}
+serve: {log_share: 1.0}
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import httpx
 
 from instar.service import Workspace
 from instar.web.server import dashboard
-from tests.faults import journey, warm
+from tests.faults import journey
 
 STEPS = "[{share: 0.1, requests: 5}, {share: 0.5, requests: 1000000}], arrival: queue"
 
@@ -29,17 +30,16 @@ def waited(look: Callable[[], dict[str, Any]], until: Callable[[Any], bool]) -> 
 def test_release_is_paused_over_http_resumed_by_command_promoted_and_followed_by_the_queue(
     tmp_path: Path,
 ) -> None:
-    with warm.server() as popen:
-        house = journey.lay_out(tmp_path / "demand", popen, journey.Sqlite())
-        policy = journey.YAML.replace("[{share: 0.5, requests: 5}]", STEPS)
-        assert policy != journey.YAML
-        (house.folder / "instar.yaml").write_text(policy)
-        data = ("--train", "train.parquet", "--holdout", "holdout.parquet")
-        house.types("adopt", "champion.safetensors", *data, "--by", "alice")
-        house.types("update", "fresh.parquet", "--reason", "weekly", "--by", "alice")
-        house.types("approve", "u0001", "--by", "bob")
-        with house.serving():
-            _steer(house)
+    house = journey.lay_out(tmp_path / "demand", subprocess.Popen, journey.Sqlite())
+    policy = journey.YAML.replace("[{share: 0.5, requests: 5}]", STEPS)
+    assert policy != journey.YAML
+    (house.folder / "instar.yaml").write_text(policy)
+    data = ("--train", "train.parquet", "--holdout", "holdout.parquet")
+    house.types("adopt", "champion.safetensors", *data, "--by", "alice")
+    house.types("update", "fresh.parquet", "--reason", "weekly", "--by", "alice")
+    house.types("approve", "u0001", "--by", "bob")
+    with house.serving():
+        _steer(house)
 
 
 def _steer(house: journey.House) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from instar.core.policy import ServeSettings
 from instar.ledger.extras import MissingExtra
 from instar.service import Workspace
 from instar.serving import client
@@ -36,16 +37,21 @@ def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def test_settings_are_the_files_and_the_callers_before_them(
     space: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[dict[str, Any]] = []
-    monkeypatch.setattr(client, "start", lambda *_, **how: given.append(how) or Nothing())
+    given: list[ServeSettings] = []
+
+    def start(*places: Any) -> Nothing:
+        given.append(places[-1])
+        return Nothing()
+
+    monkeypatch.setattr(client, "start", start)
     with space.serve():
         pass
     with space.serve(workers=2, cache=0, grpc=9000):
         pass
     redis = "redis://cache:6379/1"
     assert given == [
-        {"workers": 1, "cache": 7, "grpc": 0, "redis": redis},
-        {"workers": 2, "cache": 0, "grpc": 9000, "redis": redis},
+        ServeSettings(workers=1, cache=7, grpc=0, redis=redis),
+        ServeSettings(workers=2, cache=0, grpc=9000, redis=redis),
     ]
 
 

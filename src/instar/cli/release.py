@@ -91,7 +91,10 @@ def abort(
     from instar.cli import show
 
     space = workspace(root, by)
-    outcome = space.abort(update, reason=reason) if update else space.abort_open(reason=reason)
+    if update is None:
+        outcome = space.abort_open(reason=reason)
+    else:  # an empty name is a mistake, and means no update that is under way
+        outcome = space.abort(update, reason=reason)
     if outcome is not None:
         show.outcome(outcome, json)
     show.result(NOTHING, json, show.nothing)

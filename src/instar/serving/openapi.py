@@ -131,7 +131,7 @@ def document() -> dict[str, Any]:
 
     Example:
         >>> sorted(document()["paths"])[0]
-        '/api/v1/feedback'
+        '/api/v1/compared'
     """
     shapes, parts = msgspec.json.schema_components(list(_TYPES.values()), ref_template=_REF)
     shape, parts = dict(zip(_TYPES, _pairs(shapes), strict=True)), _pairs(parts)
