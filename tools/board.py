@@ -3,7 +3,8 @@
     python -m tools.board docs/pictures/board.svg
 
 A gateway, a Prometheus and clients run for a minute on this machine; a candidate is given more
-and more traffic, fails, and loses it. Grafana is not needed, and draws the same data otherwise.
+and more traffic, fails, and loses it, while another one answers in the shadow. Grafana is not
+needed, and draws the same data otherwise.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from instar.serving import looks, monitoring
 from instar.serving.client import GatewayTraffic, start
 from tests.servers import prometheus
 from tests.servers.prometheus import Prometheus
-from tests.serving.conftest import OLD, WILD, body, build
+from tests.serving.conftest import NEW, OLD, WILD, body, build
 
 ACT_S, RATE = 10.0, 100  # seconds of each act, requests a second
 WIDTH, HEIGHT, LEFT, BELOW = 300, 150, 46, 34
@@ -90,8 +91,8 @@ def play(root: Path, traffic: GatewayTraffic, clients: Clients, manifests: dict[
 
     time.sleep(ACT_S)
     for step, share in enumerate((0.1, 0.25, 0.5), 1):
-        kept = {OLD: manifests[OLD], WILD: manifests[WILD]}
-        traffic.move(Route("m", step + 1, {OLD: 1 - share, WILD: share}, kept, OLD))
+        shares = {OLD: 1 - share, WILD: share}
+        traffic.move(Route("m", step + 1, shares, manifests, OLD, shadow={NEW: 0.5}))
         stand(Phase.STEP, step)
         time.sleep(ACT_S)
     clients.wild = 0.1
