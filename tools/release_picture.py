@@ -1,6 +1,6 @@
 """`instar status -w` during a real canary under traffic, as a picture for the docs.
 
-    python tools/release_picture.py [--out docs/pictures/release.svg]
+    python -m tools.release_picture [--out docs/pictures/release.svg]
 
 A tiny model line is adopted, updated, approved and released behind a real gateway; clients ask it
 and tell labels all the while. The picture is taken in the last step; then a person pauses the
@@ -20,17 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-import polars as pl
-import torch
-from safetensors.torch import save_file
-
 from instar.cli.watching import picture
-from instar.core.data import InputSpec
 from instar.core.errors import InstarError
-from instar.core.records import Network
-from instar.models.build import build
 from instar.service import Workspace
+from tests import demand
 
 POLICY = """\
 model: demand
@@ -54,14 +47,7 @@ policy:
       - {share: 0.5, requests: 600, labels: 300}
 """
 CLIENTS = 4
-
-
-def table(rows: int, seed: int) -> pl.DataFrame:
-    """Draw rows whose label hangs on a number and a shop."""
-    random = np.random.default_rng(seed)
-    x, shop = random.normal(size=rows), random.choice(["north", "south"], rows)
-    up = random.random(rows) < 1 / (1 + np.exp(-2 * x - (shop == "north")))
-    return pl.DataFrame({"x": x, "shop": shop, "up": up})
+COLUMNS = ("x", "shop", "up")
 
 
 class Clients:
@@ -81,7 +67,7 @@ class Clients:
             thread.join()
 
     def _ask(self, number: int) -> None:
-        rows = table(20_000, 100 + number).to_dicts()
+        rows = demand.table(20_000, 100 + number).to_dicts()
         line = http.client.HTTPConnection(self.host, timeout=10)
         for place, row in enumerate(rows):
             if self._stop.is_set():
@@ -109,18 +95,8 @@ class Clients:
 
 def prepared(folder: Path) -> Workspace:
     """Bring a candidate to where it may be released."""
-    (folder / "instar.yaml").write_text(POLICY)
-    for seed, name in enumerate(("train", "holdout", "fresh"), 1):
-        table(600, seed).write_parquet(folder / f"{name}.parquet")
-    torch.manual_seed(0)
-    network = build(
-        Network(family="mlp", options={"hidden": [8]}),
-        InputSpec(numbers=1, categories=(3,), outputs=1),
-        folder,
-    )
-    save_file(network.state_dict(), folder / "champion.safetensors")
+    demand.adopted(folder, POLICY, dict.fromkeys(("train", "holdout", "fresh"), 600), COLUMNS)
     alice = Workspace(folder, by="alice")
-    alice.adopt("champion.safetensors", train="train.parquet", holdout="holdout.parquet")
     asked = alice.update("fresh.parquet", reason="June is complete")
     Workspace(folder, by="bob").approve(asked.update, reason="figures read")
     return Workspace(folder, by="olga")

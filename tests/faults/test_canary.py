@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from instar.core.codec import encode
-from instar.core.data import Snapshot
 from instar.core.digest import digest_json
 from instar.core.finding import Verdict
 from instar.core.policy import ReleasePolicy, ServeSettings, ShadowRule, StepRule
@@ -28,7 +27,6 @@ from instar.core.records import (
     Network,
     Phase,
     Release,
-    Request,
     Validation,
 )
 from instar.core.tools import Route
@@ -39,6 +37,7 @@ from instar.serving.slots import Sheet
 from instar.stages.release import release
 from instar.testing.bundles import PREPROCESSING, SCHEMA, TASK, tiny_bundle
 from instar.testing.tools import fake_tools
+from tests.stages.release.conftest import REQUEST
 
 OLD, NEW = "model_v20260101_0000", "model_v20260102_0000"
 STEPS = (StepRule(share=0.5, requests=5_000),)
@@ -66,23 +65,10 @@ class Canary:
         validation = Validation(Verdict.PASS, (), self.candidate.manifest, {}, {})
         judged = digest_json(encode(validation))
         approval = Approval(Verdict.PASS, (), (), self.candidate.manifest, judged, "sha256:p")
-        asked = Request(
-            update="u0001",
-            model="m",
-            reason="",
-            by="ada",
-            fresh=Snapshot("sha256:s", 1, SCHEMA, "fresh.csv"),
-            task=TASK,
-            network=Network(family="mlp"),
-            features=("x",),
-            policy="sha256:p",
-            seed=0,
-            champion=OLD,
-        )
-        tools = fake_tools(self.folder, traffic=self.traffic)
-        object.__setattr__(tools, "artifacts", DirectoryArtifacts(self.folder / "artifacts"))
+        kept = DirectoryArtifacts(self.folder / "artifacts")
+        tools = replace(fake_tools(self.folder, traffic=self.traffic), artifacts=kept)
         self.last = release(
-            asked,
+            replace(REQUEST, task=TASK),
             self.champion,
             self.candidate,
             validation,

@@ -11,7 +11,7 @@ import pytest
 
 from instar.core.finding import Verdict
 from instar.core.policy import ReleasePolicy, ShadowRule, StepRule
-from instar.core.records import Phase
+from instar.core.records import OrderKind, Pause, Phase
 from instar.core.tools import Route
 from instar.stages.release import STRATEGIES
 from instar.stats.rate_above import rate_above
@@ -44,6 +44,21 @@ def test_shadow_comes_before_the_first_step_of_a_canary(stage: Make) -> None:
     now = scene.run()
     assert now.phase is Phase.PROMOTED
     assert find(now, "disagreement").n > 200  # what was seen in the shadow stays evidence
+
+
+def test_pause_in_the_shadow_ends_in_the_shadow(stage: Make) -> None:
+    scene = stage(shadow=RULE)
+    scene.tick()
+    scene.order(OrderKind.PAUSE)
+    now = scene.tick()
+    assert (now.phase, now.paused) == (Phase.PAUSED, Pause.PERSON)
+    scene.traffic.serve(500)  # enough to go on, were it not for the person
+    assert scene.tick().phase is Phase.PAUSED
+    scene.order(OrderKind.RESUME)
+    now = scene.tick()
+    assert (now.phase, now.step, now.paused) == (Phase.SHADOW, 0, None)
+    now = scene.tick()
+    assert (now.phase, now.step) == (Phase.STEP, 1)
 
 
 def test_strategy_shadow_gives_all_traffic_after_the_shadow_and_still_judges(stage: Make) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
-from instar.core.finding import Comparison, Finding, Verdict
+from instar.core.finding import Finding
 from instar.core.policy import ReleasePolicy
 from instar.core.tools import Stretch
 from instar.stages.release.evidence import Evidence
-from instar.stages.release.gates.tripwire import Rate
-from instar.stats.two_rates import two_rates
+from instar.stages.release.gates.side_by_side import compare
 
 
 def slow(evidence: Evidence, policy: ReleasePolicy, alpha: float) -> Finding:
@@ -23,20 +20,16 @@ def slow(evidence: Evidence, policy: ReleasePolicy, alpha: float) -> Finding:
     def late(side: Stretch) -> int:
         return sum(count for bound, count in side.histogram if bound > limit_ms)
 
-    pairs = [both.pair(late) for both in evidence.together]
-    ours = Rate(sum(p.candidate_events for p in pairs), sum(p.candidate for p in pairs))
-    theirs = Rate(sum(p.champion_events for p in pairs), sum(p.champion for p in pairs))
-    found = two_rates(pairs)
-    worse = found >= math.log(1 / alpha)
+    seen = compare(evidence, late, alpha)
     return Finding(
         code="slow",
-        verdict=Verdict.FAIL if worse else Verdict.PASS,
-        message=f"{ours.value:.2%} took more than {limit_ms:g} ms, {theirs.value:.2%} of the "
-        f"champion's at the same time; evidence {math.exp(min(found, 50)):.3g} of {1 / alpha:.3g}",
-        measured=ours.value,
-        limit=theirs.value,
+        verdict=seen.verdict,
+        message=f"{seen.ours.value:.2%} took more than {limit_ms:g} ms, {seen.theirs.value:.2%} of "
+        f"the champion's at the same time; {seen.said}",
+        measured=seen.ours.value,
+        limit=seen.theirs.value,
         unit="share",
-        n=ours.n,
-        answer=Comparison.WORSE if worse else Comparison.CANNOT_TELL,
-        passes_if="no more slow answers than the champion gives" if worse else "",
+        n=seen.ours.n,
+        answer=seen.answer,
+        passes_if="no more slow answers than the champion gives" if seen.worse else "",
     )
