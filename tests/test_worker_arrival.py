@@ -80,8 +80,11 @@ def test_release_at_its_end_is_waited_for_whatever_the_rule(
     assert work.journal.entries(kind="withdrawn") == []
 
 
-def test_queued_update_begins_with_its_own_data_once_the_release_has_ended(work: Work) -> None:
-    under_way(work, "queue")
+@pytest.mark.parametrize("phase", [Phase.SHADOW, Phase.STEP, Phase.PAUSED])
+def test_queued_update_begins_with_its_own_data_once_the_release_has_ended(
+    work: Work, phase: Phase
+) -> None:
+    under_way(work, "queue", phase)
     done = ask(work)
     assert (done["update"], routefile.read(work.home).shares[line.NEW]) == ("u0001", 0.25)
     assert worker.begin_queued(work)["update"] is None  # the release goes on

@@ -83,6 +83,14 @@ def test_pause_is_recorded_with_its_reason_and_heeded_by_the_worker(
     assert (done.changed, done.next, did) == (True, "instar resume u0001", [])
 
 
+def test_release_in_the_shadow_may_be_paused_and_promoted(tmp_path: Path, did: list[str]) -> None:
+    with line_of(tmp_path, replace(STEP, phase=Phase.SHADOW, step=0)) as journal:
+        space = line.space(tmp_path)
+        space.pause("u0001", reason="a sale begins")
+        space.promote("u0001", reason="the sale is over", step=True)
+        assert [order.kind for order in orders(journal)] == [OrderKind.PAUSE, OrderKind.SKIP]
+
+
 def test_order_that_nobody_heeds_says_so_and_stays(
     tmp_path: Path, did: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -509,6 +509,16 @@ class Phase(enum.Enum):
     ABORTING = "aborting"
     ROLLED_BACK = "rolled_back"
 
+    @property
+    def judged(self) -> bool:
+        """Tell whether gates look at the candidate here, and people may steer.
+
+        Example:
+            >>> [phase.value for phase in Phase if phase.judged]
+            ['shadow', 'step', 'paused']
+        """
+        return self in (Phase.SHADOW, Phase.STEP, Phase.PAUSED)
+
 
 class Pause(enum.Enum):
     """Why a release is paused: nothing was decided, a person said so, or no request came."""

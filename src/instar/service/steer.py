@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _HEARD_S = 5.0  # beyond a tick, for a worker that is at a slow look
 _LOOK_S = 0.1
-_STEERED = (Phase.STEP, Phase.PAUSED)
 
 
 def pause(space: Workspace, update: str, reason: str) -> Outcome:
@@ -48,7 +47,7 @@ def resume(space: Workspace, update: str, reason: str, tell: Tell | None) -> Out
     halted = (
         release is not None
         and not state.promoted
-        and release.phase in _STEERED
+        and release.phase.judged
         and (release.phase is Phase.PAUSED or _waiting(state, release))
     )
     given = _give(space, state, OrderKind.RESUME, reason) if halted else 0
@@ -91,9 +90,11 @@ def _steered(space: Workspace, update: str) -> tuple[Update, Release]:
     if release is None or state.state is not State.RELEASING:
         todo = f"see: instar status {update}"
         raise NotNow("a release that is under way", update, state.state.value, todo)
-    if state.promoted or release.phase not in _STEERED:
+    if state.promoted or not release.phase.judged:
         todo = f"let it end: instar release {update}"
-        raise NotNow("a release in one of its steps", update, release.phase.value, todo)
+        raise NotNow(
+            "a release in the shadow or in one of its steps", update, release.phase.value, todo
+        )
     return state, release
 
 

@@ -30,8 +30,6 @@ from instar.policy import Project
 from instar.serving.client import GatewaySilent, GatewayTraffic
 from instar.worker.work import Work
 
-_LIVE = (Phase.PENDING, Phase.STEP, Phase.PAUSED)
-
 
 class UpdateRunning(InputError):
     """Refuse a second update of a model line while one is open."""
@@ -80,7 +78,8 @@ def berth(work: Work, *, among_queued: bool = False) -> Berth | None:
             continue
         release = state.get(Release)
         rule = release.plan.arrival if release and release.plan else "refuse"
-        late = state.promoted or release is None or release.phase not in _LIVE
+        begun = release is not None and (release.phase.judged or release.phase is Phase.PENDING)
+        late = state.promoted or not begun
         if state.state is not State.RELEASING or rule == "refuse" or late:
             raise UpdateRunning(name, state.state.value)
         return Berth(name, state, rule)
