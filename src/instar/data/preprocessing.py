@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -79,15 +80,14 @@ def inputs(frame: pl.DataFrame, preprocessing: Preprocessing) -> tuple[NDArray[A
     """
     parts: list[NDArray[Any]] = []
     codes = [_codes(frame, category) for category in preprocessing.categories]
-    numbers = [_scaled(frame, number) for number in preprocessing.numbers]
-    if preprocessing.onehot:
-        numbers += [
-            (code == place).astype(np.float32)
-            for code, category in zip(codes, preprocessing.categories, strict=True)
-            for place in range(1, len(category.values) + 1)
-        ]
-    if numbers:
-        parts.append(np.stack(numbers, axis=1))
+    marks = [
+        code == place
+        for code, category in zip(codes, preprocessing.categories, strict=True)
+        for place in range(1, len(category.values) + 1)
+        if preprocessing.onehot
+    ]
+    if preprocessing.numbers or marks:
+        parts.append(_numbers(frame, preprocessing.numbers, marks))
     if codes and not preprocessing.onehot:
         parts.append(np.stack(codes, axis=1))
     if preprocessing.image:
@@ -148,10 +148,20 @@ def _raw_texts(frame: pl.DataFrame, name: str) -> NDArray[np.object_]:
     return as_text(frame[name]).fill_null("").to_numpy().astype(object)
 
 
-def _scaled(frame: pl.DataFrame, number: NumberColumn) -> NDArray[np.float32]:
-    raw = _raw_number(frame, number.name)
-    present = np.where(np.isnan(raw), number.fill, raw)
-    return (present * number.scale + number.shift).astype(np.float32)
+def _numbers(
+    frame: pl.DataFrame, numbers: Sequence[NumberColumn], marks: Sequence[NDArray[np.bool_]]
+) -> NDArray[np.float32]:
+    """Fill and scale columns, and put marks of 0 and 1 beside them: (n, numbers + marks)."""
+    made = np.empty((frame.height, len(numbers) + len(marks)), np.float32)
+    there = {number.name for number in numbers} & set(frame.columns)
+    cast = frame.select(pl.col(there).cast(pl.Float64))  # all at once: a query has its price
+    for place, number in enumerate(numbers):
+        raw = cast[number.name].to_numpy() if number.name in there else np.array([np.nan])
+        present = np.where(np.isnan(raw), number.fill, raw)
+        made[:, place] = present * number.scale + number.shift
+    for place, mark in enumerate(marks, len(numbers)):
+        made[:, place] = mark
+    return made
 
 
 def _codes(frame: pl.DataFrame, category: CategoryColumn) -> NDArray[np.int64]:
