@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
-
-import torch
 
 from instar.core.errors import InputError
 from instar.core.finding import worst
@@ -23,6 +19,7 @@ from instar.core.records import (
 from instar.core.tools import Tools
 from instar.models import analyse
 from instar.models.strategies import STRATEGIES, Case
+from instar.models.threads import limited
 from instar.stages.plan import evidence as gathering
 from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.findings import findings
@@ -33,7 +30,7 @@ from instar.stages.plan.past import corrected
 from instar.stages.plan.probe import probe
 from instar.stages.plan.rule import Facts, choose
 
-_ANALYSED = 2_048  # rows
+_ANALYSED = 1_024  # rows
 
 
 def plan(
@@ -65,7 +62,7 @@ def plan(
     changed = _changed(request, champion)
     if not changed:  # the champion's head may have been named since
         champion = replace(champion, network=request.network)
-    with _one_thread():
+    with limited(1):  # steps are timed, and two threads on a busy machine can be slower than one
         tools.progress("plan", 0, 3, "reading rows")
         seen = _gathered(champion, admission, changed, policy, tools)
         tools.progress("plan", 1, 3, "looking into the champion")
@@ -140,14 +137,3 @@ def _fresh(admission: Admission) -> int:
 
 def _layers(seen: Evidence) -> tuple[Layer, ...]:
     return analyse.layers(seen.net, tuple(x[:_ANALYSED].numpy() for x in seen.fresh.inputs))
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Time steps as one thread runs them: two on a busy machine can be slower than one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 import polars as pl
-import torch
 
 from instar import provenance
 from instar.core.data import Snapshot, Task
@@ -30,6 +28,7 @@ from instar.data import snapshot
 from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
+from instar.models.threads import limited
 from instar.stages.train import devices, ensembles, growth, health, memory, rows, sample
 from instar.stages.train.attempt import Attempt, Ended, Given
 from instar.stages.train.ensembles import Made
@@ -80,7 +79,7 @@ def train(
     # A full training makes an ensemble's members anew, or none; any other goes on with it whole.
     begun = request.network.alone() if route.start == "anew" else request.network
     with (
-        _threads(policy.threads),
+        limited(policy.threads),
         metered(tools.clock, tools.rates) as used,
         device.lent(),
     ):
@@ -194,13 +193,3 @@ def _carried(champion: ModelVersion, route: Route) -> Mapping[str, float]:
     own = {"lr": route.recipe.lr, "batch": route.recipe.batch, "epochs": route.recipe.epochs}
     found = {name: value for name, value in champion.recipe.items() if name.startswith(BEST)}
     return {**found, **own} if route.start == "anew" else dict(champion.recipe)
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
