@@ -34,17 +34,16 @@ def fine_tuned(
     lesson, tuned = lesson_of(kind), copy.deepcopy(net).train()
     truth = lesson.labels(labels)
     optimizer = torch.optim.AdamW(tuned.parameters(), lr=recipe.lr, fused=True)
-    epoch, order = recipe.steps(len(truth)) // recipe.epochs, torch.Generator().manual_seed(seed)
-    course = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / epoch / recipe.epochs))
-    )
+    steps, order = recipe.steps(len(truth)), torch.Generator().manual_seed(seed)
+    rates = (0.5 * (1 + math.cos(math.pi * step / steps)) * recipe.lr for step in range(steps))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # dropout draws
         for _ in range(recipe.epochs):
-            for i in torch.randperm(len(truth), generator=order).tensor_split(epoch):
+            order_of_rows = torch.randperm(len(truth), generator=order)
+            for i in order_of_rows.tensor_split(steps // recipe.epochs):
+                optimizer.param_groups[0]["lr"] = next(rates)
                 loss = lesson.cost(tuned, [part[i] for part in inputs], truth[i])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 optimizer.step()
-                course.step()
     return tuned.eval()

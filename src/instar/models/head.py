@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -15,6 +16,7 @@ from instar.models.tasks import lesson_of
 
 _PULL = 1e-3  # of the L2 penalty on the distance to the head as it was
 _ITERATIONS = 50
+_ENOUGH = 1e-6  # of the loss: a step that gains less ends it
 
 
 def refit(head: nn.Module, cached: torch.Tensor, labels: NDArray[Any], kind: TaskKind) -> nn.Module:
@@ -25,19 +27,19 @@ def refit(head: nn.Module, cached: torch.Tensor, labels: NDArray[Any], kind: Tas
     """
     lesson, fitted = lesson_of(kind), copy.deepcopy(head).cpu().double()
     rows, truth = cached.cpu().double(), lesson.labels(labels)
-    before = nn.utils.parameters_to_vector(fitted.parameters()).detach()
+    weights = list(fitted.parameters())
+    before = nn.utils.parameters_to_vector(weights).detach().numpy().copy()
 
     def at(place: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        weights = torch.tensor(place)
-        nn.utils.vector_to_parameters(weights, fitted.parameters())
+        nn.utils.vector_to_parameters(torch.from_numpy(place.copy()), weights)
         with torch.enable_grad():
             loss = lesson.loss(fitted(rows), truth)
-            slopes = torch.autograd.grad(loss, list(fitted.parameters()))
-        apart = weights - before
-        slope = torch.cat([part.flatten() for part in slopes]) + 2 * _PULL * apart
-        return loss.item() + _PULL * float(apart @ apart), slope.numpy()
+            slopes = torch.autograd.grad(loss, weights)
+        apart = place - before
+        slope = np.concatenate([part.numpy().ravel() for part in slopes])
+        return loss.item() + _PULL * float(apart @ apart), slope + 2 * _PULL * apart
 
-    limit = {"maxiter": _ITERATIONS}
-    found = minimize(at, before.numpy(), jac=True, method="L-BFGS-B", options=limit).x
-    nn.utils.vector_to_parameters(torch.from_numpy(found), fitted.parameters())
+    limit = {"maxiter": _ITERATIONS, "ftol": _ENOUGH}
+    found = minimize(at, before, jac=True, method="L-BFGS-B", options=limit).x
+    nn.utils.vector_to_parameters(torch.from_numpy(found), weights)
     return fitted.float()
