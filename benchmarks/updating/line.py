@@ -78,6 +78,7 @@ class Result:
     cpu_s: float
     passes: float
     strategy: str = ""
+    training_s: float = 0.0  # of the CPU seconds, those of the training without the plan
 
 
 class Line:
@@ -178,7 +179,8 @@ class Line:
         if trained is None:
             return Result(dict(self.before), cpu_s, 0.0, made.strategy)
         net = self.network(trained.weights)
-        return Result(self.answers(net), cpu_s, trained.passes, made.strategy)
+        training_s = trained.cost.cpu_s if trained.cost else cpu_s
+        return Result(self.answers(net), cpu_s, trained.passes, made.strategy, training_s)
 
     def network(self, digest: str) -> nn.Module:
         net = self.empty()
@@ -238,7 +240,7 @@ class Line:
 
     def peer(self, made: tuple[nn.Module, float, float]) -> Result:
         net, cpu_s, passes = made
-        return Result(self.answers(net), cpu_s, passes)
+        return Result(self.answers(net), cpu_s, passes, training_s=cpu_s)
 
     def labels(self, name: str) -> NDArray[np.int64]:
         return prepare.labels(self.world.tests[name], self.world.task).astype(np.int64)
@@ -383,15 +385,18 @@ def table(
     base = runs[against]
     figures: dict[str, dict[str, list[float]]] = {}
     names = [name for name, _ in columns]
-    print(f"{'':28}" + "".join(f"{name:>14}" for name in [*names, "passes %", "CPU %", "CPU s"]))
+    costs = ("passes %", "training CPU %", "CPU %", "CPU s")
+    print(f"{'':28}" + "".join(f"{name:>15}" for name in [*names, *costs]))
     for name, results in runs.items():
         values = {title: [of(*each) for each in results] for title, of in columns}
         values["passes %"] = [
             100 * r.passes / b.passes for (_, r), (_, b) in zip(results, base, strict=True)
         ]
-        values["CPU %"] = [
-            100 * r.cpu_s / b.cpu_s for (_, r), (_, b) in zip(results, base, strict=True)
-        ]
+        for title, part in (("training CPU %", "training_s"), ("CPU %", "cpu_s")):
+            values[title] = [
+                100 * getattr(r, part) / b.cpu_s
+                for (_, r), (_, b) in zip(results, base, strict=True)
+            ]
         values["CPU s"] = [r.cpu_s for _, r in results]
         figures[name] = values
         cells = [
@@ -402,7 +407,7 @@ def table(
         cells.append(f"{statistics.fmean(values['CPU s']):.2f}")
         chosen = {r.strategy for _, r in results} - {"", name}
         note = f"  {', '.join(sorted(chosen))}" if chosen else ""
-        print(f"{name:28}" + "".join(f"{cell:>14}" for cell in cells) + note, flush=True)
+        print(f"{name:28}" + "".join(f"{cell:>15}" for cell in cells) + note, flush=True)
     return figures
 
 
