@@ -89,8 +89,10 @@ def fit(
                 mine, weight = (places, 1.0) if team is None else team.share(places)
                 if team is not None:
                     team.begin(run.steps)
-                truth = data.labels[mine]  # (b, ...)
-                out = ask(*course.lesson.asked([p[mine] for p in data.inputs], truth))  # (b, k)
+                # index_select copies whole rows, where [] goes through their numbers one by one.
+                truth = data.labels.index_select(0, mine)  # (b, ...)
+                asked = [part.index_select(0, mine) for part in data.inputs]
+                out = ask(*course.lesson.asked(asked, truth))  # (b, k)
                 loss = course.loss(out, truth)  # ()
                 run.losses[step] = loss.detach()
                 for term in course.terms:
