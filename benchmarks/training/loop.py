@@ -25,7 +25,8 @@ from instar.core.data import InputSpec
 from instar.ledger.safedir import SafeDir
 from instar.models.families import NETWORKS
 from instar.stages.train import loop
-from instar.stages.train.loop import Course, Group, Keeper
+from instar.stages.train.course import Course, Group
+from instar.stages.train.keeper import Keeper
 from instar.stages.train.optimizers.adamw import adamw
 from instar.stages.train.rows import Rows
 from instar.stages.train.schedules.cosine import cosine

@@ -59,7 +59,7 @@ CONSTANTS = {
     "stages/train/ensembles/__init__.py": "a folder for each member in scratch",
     "stages/train/tuning/search.py": "a folder of its own in scratch, beside the checkpoints",
     "stages/train/tuning/together.py": "folders of its own in scratch, by the numbers of trials",
-    "stages/train/team.py": "a folder of its own in which the workers meet; numbers and a constant",
+    "stages/train/workers.py": "a folder of its own where the workers meet; numbers and a constant",
     "stages/train/away.py": "files that the store handed out, by digest, and verified again",
     "stages/train/devices/cpu.py": "what a container is given of memory, in /sys",
     "engines/local.py": "ends its own process; opens nothing",

@@ -29,6 +29,8 @@ from instar.core.clock import SystemClock
 from instar.core.errors import Interrupted
 from instar.ledger.safedir import SafeDir
 from instar.stages.train import loop
+from instar.stages.train.course import Course, Group
+from instar.stages.train.keeper import Keeper
 from instar.stages.train.optimizers import adamw
 from instar.stages.train.rows import Rows
 from instar.stages.train.schedules import cosine
@@ -52,13 +54,13 @@ def rows(count, seed):
 def train(folder, every_s, how, at):
     torch.manual_seed(1)
     net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1))
-    course = loop.Course(
+    course = Course(
         rule=adamw, schedule=cosine, loss=functional.binary_cross_entropy_with_logits, terms=(),
         metric=lambda out, labels: float(((out > 0) == (labels.numpy() > 0.5)).mean()), lr=0.02,
         batch=16, epochs=8, replay_ratio=0.5, weight_decay=0.01, patience=6, clip=1.0, seed=3,
     )
-    keeper = loop.Keeper(SafeDir(Path(folder)), "key", SystemClock(), every_s, Pulse(how, at))
-    groups = [loop.Group(list(net.parameters()))]
+    keeper = Keeper(SafeDir(Path(folder)), "key", SystemClock(), every_s, Pulse(how, at))
+    groups = [Group(list(net.parameters()))]
     try:
         run = loop.fit(net, rows(150, 0), 100, rows(60, 9), course, groups=groups, keeper=keeper,
                        tell=lambda epoch: None)

@@ -16,6 +16,7 @@ from torch.nn import functional
 from instar.core import records
 from instar.core.data import TaskKind
 from instar.core.family import Family
+from instar.models.weights import State
 
 _ONE_CLASS = (TaskKind.MULTICLASS, TaskKind.SEGMENTATION)  # of a row, or of a pixel
 _HALF = 0.5  # a vote that each class has before anybody votes
@@ -181,9 +182,7 @@ COMBINATIONS: Family[Make] = Family(
 """Name -> make what turns answers (members, n, k) into one, (n, k)."""
 
 
-def joined(
-    states: Sequence[dict[str, torch.Tensor]], combined: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
+def joined(states: Sequence[State], combined: State) -> dict[str, torch.Tensor]:
     """Write the weights of members, and of what combines them, as those of their ensemble.
 
     Example:

@@ -24,6 +24,7 @@ __all__ = [
     "State",
     "WeightsMismatch",
     "compare",
+    "copied",
     "load",
     "read",
     "save",
@@ -96,6 +97,11 @@ def load(module: nn.Module, weights: bytes | State) -> None:
         if not tensor.isfinite().all():
             raise NotFinite(name)
     module.load_state_dict(state)
+
+
+def copied(net: nn.Module) -> dict[str, torch.Tensor]:
+    """Copy a network's state into the machine's memory."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
 
 
 def _problems(own: State, given: State) -> list[str]:

@@ -16,12 +16,15 @@ from instar.core.errors import Interrupted
 from instar.core.policy import TrainPolicy
 from instar.ledger.safedir import SafeDir
 from instar.models.families.cnn import CNN
-from instar.stages.train import fits, loop
+from instar.stages.train import fits, keeper, loop
 from instar.stages.train.compute import Compute, choose
+from instar.stages.train.course import Anchor, Group
 from instar.stages.train.devices.cpu import Cpu
-from instar.stages.train.loop import Group, Keeper
+from instar.stages.train.keeper import Keeper
 from instar.stages.train.methods.distill import term
 from instar.stages.train.rows import Rows
+from instar.stages.train.run import Run
+from instar.stages.train.source import Brought, Held
 from instar.testing.tools import FakeClock
 from tests.stages.train.test_loop import PLAIN, rows
 
@@ -82,7 +85,7 @@ def test_auto_is_fp32_on_the_processor_and_leaves_the_network_alone():
     net = nn.Linear(1, 1)
     how = choose(TrainPolicy(), Cpu())
     assert how.forward(net) is net
-    assert how.scaler() is None
+    assert not how.scaler().is_enabled()
 
 
 @pytest.mark.parametrize("compute", [BF16, FP16], ids=["bf16", "fp16"])
@@ -204,13 +207,13 @@ def test_step_is_computed_on_the_device_and_mixes_with_no_other(tmp_path, monkey
             if self.beats == 3:
                 raise Enough
 
-    monkeypatch.setattr(loop, "begin", lambda *given: loop.Run(first_loss=1.0))
+    monkeypatch.setattr(keeper, "begin", lambda *given: Run(first_loss=1.0))
     data = rows(100)
     taught = dataclasses.replace(data, teacher=torch.zeros(100, 1), trust=torch.ones(100))
     there = Elsewhere()
-    source = loop.Held(taught.to(there.place), 60)
+    source = Held(taught.to(there.place), 60)
     if not held:
-        source = loop.Brought(loop.Held(taught, 60), there.place)
+        source = Brought(Held(taught, 60), there.place)
     net = wide()
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     net = net.to(there.place)
@@ -218,7 +221,7 @@ def test_step_is_computed_on_the_device_and_mixes_with_no_other(tmp_path, monkey
         PLAIN,
         rule=lambda slots, lr, decay: torch.optim.AdamW(slots, lr=lr, weight_decay=decay),
         terms=(term(TaskKind.BINARY, 2.0),),
-        anchors=(loop.Anchor(0.1, state),),
+        anchors=(Anchor(0.1, state),),
         average=0.9,
         batch=10,
         replay_ratio=0.5,

@@ -14,7 +14,7 @@ from instar.core.records import Epoch, Network
 from instar.models import build, weights
 from instar.stages.train import train
 from instar.stages.train.health import findings
-from instar.stages.train.loop import Run
+from instar.stages.train.run import Run
 
 GROWN = TrainPolicy(checkpoint_s=0.0, widen=1.5, deepen=1, dropout=0.3)
 

@@ -11,8 +11,8 @@ from instar.core.finding import Verdict, worst
 from instar.core.records import Epoch
 from instar.report.pictures import PICTURES
 from instar.stages.train.health import constant_loss, findings
-from instar.stages.train.loop import Run
 from instar.stages.train.losses import FITTING, LOSSES
+from instar.stages.train.run import Run
 
 
 def run(losses, valid, norms=(1.0, 1.0, 1.0), *, layers=(), broken=False, first=1.0):

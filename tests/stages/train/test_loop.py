@@ -17,10 +17,13 @@ from instar.models.families.mlp import MLP
 from instar.models.families.rnn import RNN
 from instar.models.families.transformer import Transformer
 from instar.stages.train import loop
-from instar.stages.train.loop import Course, Group, Keeper, Pace, batches
+from instar.stages.train.course import Course, Group, Pace
+from instar.stages.train.keeper import Keeper
 from instar.stages.train.optimizers import adamw, sgd
 from instar.stages.train.rows import Rows
+from instar.stages.train.run import judge
 from instar.stages.train.schedules import Moment, constant, cosine, plateau
+from instar.stages.train.source import batches
 from instar.testing.tools import FakeClock
 
 PLAIN = Course(
@@ -141,7 +144,7 @@ def test_fit_learns_and_keeps_the_best_epoch(tmp_path):
     assert run.best_loss < 0.5 * run.first_loss
     best = net()
     best.load_state_dict(run.best)
-    assert loop.judge(best, rows(50, seed=9), PLAIN)[0] == pytest.approx(run.best_loss)
+    assert judge(best, rows(50, seed=9), PLAIN)[0] == pytest.approx(run.best_loss)
     assert min(e.valid_loss for e in run.history) == pytest.approx(run.best_loss)
 
 
@@ -184,24 +187,6 @@ def test_fit_adds_terms(tmp_path):
     module = net()
     fit(module, rows(), dataclasses.replace(PLAIN, terms=(pull,), epochs=20), tmp_path)
     assert module(rows().inputs[0]).abs().max() < 0.2
-
-
-def test_batches_deal_every_fresh_row_once_and_replay_evenly():
-    course = dataclasses.replace(PLAIN, batch=32, replay_ratio=0.5)
-    dealt = list(batches(torch.Generator().manual_seed(0), 100, 110, course))
-    places = torch.cat(dealt)
-    fresh = places[places < 100]
-    assert sorted(fresh.tolist()) == list(range(100))
-    assert [int((batch >= 100).sum()) for batch in dealt] == [16] * 4
-    counts = torch.bincount(places[places >= 100] - 100, minlength=10)
-    assert counts.min() >= 6  # 64 drawn from 10 in whole decks
-    assert counts.max() <= 7
-
-
-def test_batches_never_leave_a_lone_row():
-    course = dataclasses.replace(PLAIN, batch=32)
-    sizes = [len(batch) for batch in batches(torch.Generator(), 33, 33, course)]
-    assert sizes == [17, 16]
 
 
 @pytest.mark.parametrize("sparse", [False, True])

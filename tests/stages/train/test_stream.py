@@ -21,8 +21,10 @@ from instar.core.tools import Machine
 from instar.ledger.safedir import SafeDir
 from instar.models.strategies import STRATEGIES, Case
 from instar.stages.train import attempt, loop, reading
-from instar.stages.train.loop import Group, Keeper
+from instar.stages.train.course import Group
+from instar.stages.train.keeper import Keeper
 from instar.stages.train.rows import Rows
+from instar.stages.train.source import batches
 from instar.stages.train.stream import Piece, Stream
 from instar.testing.tools import FakeClock
 from tests.few import few
@@ -62,7 +64,7 @@ def test_stream_deals_every_row_once_in_batches_as_large_as_those_of_held_rows(r
     course = dataclasses.replace(PLAIN, batch=batch)
     got = dealt(made, course)
     assert sorted(itertools.chain(*got)) == list(range(rows))
-    held = loop.batches(torch.Generator(), rows, rows, course)
+    held = batches(torch.Generator(), rows, rows, course)
     assert [len(one) for one in got] == [len(one) for one in held]
 
 

@@ -29,10 +29,10 @@ from instar.metering import metered
 from instar.models import predict, weights
 from instar.models.strategies import STRATEGIES, Case, Route
 from instar.models.threads import limited
+from instar.models.weights import State
 from instar.stages.train import devices, ensembles, growth, health, memory, rows, sample
 from instar.stages.train.attempt import Attempt, Ended, Given
 from instar.stages.train.ensembles import Made
-from instar.stages.train.loop import State
 from instar.stages.train.start import Start
 from instar.stages.train.tuning import BEST, Tuned, tune
 from instar.stats.metrics import primary

@@ -14,19 +14,23 @@ from instar.core.policy import TrainPolicy
 from instar.core.records import Admission, Epoch, ModelVersion, Request
 from instar.core.tools import Tools
 from instar.models.strategies import Route
+from instar.models.weights import State
+from instar.stages.train import chart, reading, rows
 from instar.stages.train import compute as computing
-from instar.stages.train import course, loop, reading, rows
 from instar.stages.train.compute import Compute
+from instar.stages.train.course import Course
 from instar.stages.train.devices.cpu import Cpu
 from instar.stages.train.devices.device import Device
 from instar.stages.train.fits import FITS, Fitting
-from instar.stages.train.loop import Course, Keeper, Run, State, Team
+from instar.stages.train.keeper import Keeper
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods import ask
 from instar.stages.train.methods.part import Part
+from instar.stages.train.run import Run, judge
 from instar.stages.train.settle import settle
 from instar.stages.train.start import Start, lay
 from instar.stages.train.stream import Stream, plain
+from instar.stages.train.team import Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Given:
 class Attempt:
     """A training that can begin: `route` and `policy` are settled, `rows` is all it learns from.
 
-    `origin` names it together with a route; see `course.key`.
+    `origin` names it together with a route; see `chart.key`.
     """
 
     route: Route
@@ -87,7 +91,7 @@ def ready(given: Given, route: Route, policy: TrainPolicy, seed: int | None = No
     """
     request, champion, tools = given.request, given.champion, given.tools
     route, policy = settle(route, policy)
-    loss = course.loss(request.task, policy, tools)
+    loss = chart.loss(request.task, policy, tools)
     seed = tools.seed if seed is None else seed
     how = computing.choose(policy, given.device)
     start = lay(
@@ -103,9 +107,9 @@ def ready(given: Given, route: Route, policy: TrainPolicy, seed: int | None = No
     )
     parts = [ask(name, start.ground, policy, tools.project) for name in route.methods]
     data = _joined(start, parts)
-    way = course.chart(request.task, loss, route, data, parts, policy, seed)
-    origin = course.origin(request, champion, start, policy, how, seed)
-    keeper = course.keeper(course.key(origin, route), policy, tools)
+    way = chart.course(request.task, loss, route, data, parts, policy, seed)
+    origin = chart.origin(request, champion, start, policy, how, seed)
+    keeper = chart.keeper(chart.key(origin, route), policy, tools)
     return Attempt(route, policy, loss, start, parts, data, way, keeper, how, origin)
 
 
@@ -179,7 +183,7 @@ def _loss_on_training_rows(start: Start, run: Run, way: Course) -> float:
     count = min(len(start.learn), len(start.ground.valid))
     some = start.learn.take(torch.linspace(0, len(start.learn) - 1, count).long())
     start.net.load_state_dict(run.best)
-    loss, _ = loop.judge(start.net, some, way)
+    loss, _ = judge(start.net, some, way)
     return loss
 
 

@@ -49,11 +49,9 @@ class Compute:
 
         return ask
 
-    def scaler(self) -> torch.amp.GradScaler | None:
-        """Make what keeps small gradients of FP16 above zero; other numbers need none."""
-        if self.cast is not torch.float16:
-            return None
-        return torch.amp.GradScaler(self.device.place.type)
+    def scaler(self) -> torch.amp.GradScaler:
+        """Make what keeps small gradients of FP16 above zero; it leaves other numbers alone."""
+        return torch.amp.GradScaler(self.device.place.type, enabled=self.cast is torch.float16)
 
 
 def choose(policy: TrainPolicy, device: Device) -> Compute:

@@ -1,142 +1,91 @@
-"""Chart a training: the policy's names become functions, and the whole gets a name of its own."""
+"""What a course is: everything that says how a network is trained, with no name left to look up."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 from torch import nn
 
-from instar.core.codec import encode
-from instar.core.data import Task
-from instar.core.digest import digest_json
-from instar.core.policy import TrainPolicy
-from instar.core.records import ModelVersion, Request
-from instar.core.tools import Tools
-from instar.models import predict, surgery
-from instar.models.strategies import Route
-from instar.models.tasks import lesson_of
-from instar.stages.train import losses
-from instar.stages.train.checkpoint import FORMAT
-from instar.stages.train.compute import Compute
-from instar.stages.train.loop import Course, Group, Keeper, Pace, Term
+from instar.models.predict import Floats
+from instar.models.tasks import Lesson
+from instar.models.weights import State
 from instar.stages.train.losses import Loss
-from instar.stages.train.methods.distill import term
-from instar.stages.train.methods.part import Part
-from instar.stages.train.optimizers import OPTIMIZERS
+from instar.stages.train.optimizers import Rule
 from instar.stages.train.rows import Rows
-from instar.stages.train.schedules import SCHEDULES
-from instar.stages.train.start import Start
-from instar.stats.metrics import deciding
+from instar.stages.train.schedules import Schedule
+
+Term: TypeAlias = Callable[[torch.Tensor, Rows, torch.Tensor], torch.Tensor]
+"""A second loss: (logits (b, k), all rows, the batch's places (b,)) -> scalar."""
 
 
-def chart(
-    task: Task,
-    loss: Loss,
-    route: Route,
-    rows: Rows,
-    parts: Sequence[Part],
-    policy: TrainPolicy,
-    seed: int,
-) -> Course:
-    """Put a course together.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a layer learns: at `scale` times the peak rate, once a share `since` has been done."""
 
-    Args:
-        rows: All that is trained on.
+    scale: float = 1.0
+    since: float = 0.0
 
-    Raises:
-        UnknownName: the policy names an optimiser or schedule that does not exist.
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that learn at one pace."""
+
+    parameters: Sequence[nn.Parameter]
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Half of `weight` times the squared distance to `place`, each weight times its `worth`.
+
+    `place` and `worth` are tensors by the names of parameters; without `worth` all weigh 1. A
+    parameter without a place is not pulled.
     """
-    return Course(
-        rule=OPTIMIZERS[policy.optimizer],
-        schedule=SCHEDULES[policy.schedule],
-        loss=loss,
-        terms=(*(part.term for part in parts if part.term), *_taught(task, rows, policy)),
-        metric=_metric(task),
-        lr=route.recipe.lr,
-        batch=route.recipe.batch,
-        epochs=route.recipe.epochs,
-        replay_ratio=sum(part.ratio for part in parts),
-        weight_decay=policy.weight_decay,
-        patience=policy.patience,
-        clip=policy.clip,
-        seed=seed,
-        anchors=tuple(anchor for part in parts for anchor in part.anchors if anchor.weight),
-        average=max((part.average for part in parts), default=0.0),
-        period=policy.period,
-        l1=policy.l1,
-        l2=policy.l2,
-        lesson=lesson_of(task),
-    )
+
+    weight: float
+    place: State
+    worth: State | None = None
 
 
-def _taught(task: Task, rows: Rows, policy: TrainPolicy) -> tuple[Term, ...]:
-    """Add the one term that all methods with a teacher share, if any row trusts it."""
-    if rows.trust is None or not rows.trust.any():
-        return ()
-    return (term(task.kind, policy.temperature),)
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Say how to train.
 
-
-def loss(task: Task, policy: TrainPolicy, tools: Tools) -> Loss:
-    """Choose the policy's loss, or the task's.
-
-    Raises:
-        UnknownName: there is no such loss.
-        WrongLoss: it is made for another kind of task.
-        NotSmoothable: its labels cannot be smoothed.
-        LossMissing, LossRaised, NotALoss: the user's own is not there, fails, or is none.
+    `lr` is the peak rate, `batch` fresh rows a step (0: all of them in one), `replay_ratio`
+    replayed rows per fresh one. `metric` maps logits (n, k) and labels to the number that the
+    history shows. `period` is in epochs. `l1` and `l2` weigh the penalties sum |w| and sum w^2 / 2.
+    `average` is the decay of the running average of the weights that is judged and kept; 0: they
+    are themselves. `lesson` says what a network is asked, and how it is judged.
     """
-    return losses.choose(
-        policy.loss,
-        task.kind,
-        outputs=task.outputs,
-        smoothing=policy.label_smoothing,
-        project=tools.project,
-    )
 
+    rule: Rule
+    schedule: Schedule
+    loss: Loss
+    terms: tuple[Term, ...]
+    metric: Callable[[Floats, torch.Tensor], float]
+    lr: float
+    batch: int
+    epochs: int
+    replay_ratio: float
+    weight_decay: float
+    patience: int
+    clip: float
+    seed: int
+    anchors: tuple[Anchor, ...] = ()
+    average: float = 0.0
+    period: int = 5
+    l1: float = 0.0
+    l2: float = 0.0
+    lesson: Lesson = field(default_factory=Lesson)
 
-def _metric(task: Task) -> Callable[[predict.Floats, torch.Tensor], float]:
-    metric, lesson = deciding(task), lesson_of(task)
-    return lambda out, labels: metric(predict.probabilities(out, task), lesson.truth(labels))
+    def steps(self, fresh: int) -> int:
+        """Count the steps of an epoch over `fresh` rows."""
+        return math.ceil(fresh / (self.batch or fresh))
 
-
-def groups(net: nn.Module, parts: Sequence[Part]) -> list[Group]:
-    """Group the parameters by the pace of their layer; those that stay take no part at all."""
-    paces: dict[str, Pace] = {}
-    for layers in surgery.stacks(net):
-        for part in parts:
-            paces |= part.paces(layers) if part.paces else {}
-    sides: dict[Pace, list[nn.Parameter]] = {}
-    for name, parameter in net.named_parameters():
-        pace = paces.get(surgery.owner(name), Pace())
-        if not pace.scale:
-            parameter.requires_grad = False
-        elif parameter.requires_grad:
-            sides.setdefault(pace, []).append(parameter)
-    return [Group(side, pace) for pace, side in sides.items()]
-
-
-def origin(
-    request: Request,
-    champion: ModelVersion,
-    start: Start,
-    policy: TrainPolicy,
-    compute: Compute,
-    seed: int,
-) -> str:
-    """Name what a training is made of, but for its route."""
-    settings = {k: v for k, v in encode(policy).items() if k != "checkpoint_s"}
-    data = [part.digest for part in (*start.train, *([champion.replay] if champion.replay else []))]
-    read = encode((request.network, start.preprocessing, request.pretrained))
-    how = [compute.device.name, str(compute.cast), compute.channels_last]
-    return digest_json([FORMAT, champion.weights, settings, data, read, how, seed])
-
-
-def key(origin: str, route: Route) -> str:
-    """Name a training, so that a checkpoint of another one is never taken up."""
-    return digest_json([origin, encode(route)])
-
-
-def keeper(key: str, policy: TrainPolicy, tools: Tools) -> Keeper:
-    """Make what keeps the checkpoints of the training `key`."""
-    return Keeper(tools.folder(tools.scratch), key, tools.clock, policy.checkpoint_s, tools.pulse)
+    def replayed(self, fresh: int) -> int:
+        """Count the replayed rows that join each batch of an epoch over `fresh` rows."""
+        return round((self.batch or fresh) * self.replay_ratio)

@@ -15,12 +15,17 @@ from instar.core.records import Epoch
 from instar.models import surgery
 from instar.models.head import refit
 from instar.models.tasks import lesson_of
-from instar.stages.train import course, loop
+from instar.models.weights import copied
+from instar.stages.train import chart, loop
 from instar.stages.train.compute import Compute
-from instar.stages.train.loop import Brought, Course, Held, Keeper, Run, Source, Team, copied
+from instar.stages.train.course import Course
+from instar.stages.train.keeper import Keeper
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
+from instar.stages.train.run import Run, begin, judge, look
+from instar.stages.train.source import Brought, Held, Source
 from instar.stages.train.stream import Stream
+from instar.stages.train.team import Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def steps(given: Fitting) -> Run:
     """Train by gradient steps; see `loop`. What methods do before the first counts as progress."""
     began = -math.inf
     if any(part.begin for part in given.parts):
-        began, _ = loop.judge(given.net, given.ground.valid, given.course)
+        began, _ = judge(given.net, given.ground.valid, given.course)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(given.course.seed)  # some beginnings draw weights
         for part in given.parts:
@@ -62,7 +67,7 @@ def steps(given: Fitting) -> Run:
         source.fresh,
         _near_valid(given.ground.valid, given.compute),
         given.course,
-        groups=course.groups(given.net, given.parts),
+        groups=chart.groups(given.net, given.parts),
         keeper=given.keeper,
         tell=given.tell,
         compute=given.compute,
@@ -95,7 +100,7 @@ def head(given: Fitting) -> Run:
         NoHead: the network does not end in a Linear layer.
     """
     net, rows, kind = given.net, given.rows, given.ground.task.kind
-    run = loop.begin(net, given.ground.valid, given.course)
+    run = begin(net, given.ground.valid, given.course)
     cached = surgery.features(net, rows.inputs)  # (n, width)
     layer = net.get_submodule(surgery.head(net))
     fitted = refit(layer, cached, lesson_of(kind).truth(rows.labels), kind)
@@ -104,7 +109,7 @@ def head(given: Fitting) -> Run:
         loss = given.course.loss(layer(cached).cpu(), rows.labels).item()
     run.epoch = run.steps = 1
     run.passes, run.norms = round(len(rows) / 3), [0.0]
-    loop.look(run, net, given.ground.valid, given.course, loss, 0.0, 0.0)
+    look(run, net, given.ground.valid, given.course, loss, 0.0, 0.0)
     given.tell(run.history[-1])
     return run
 

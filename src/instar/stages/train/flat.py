@@ -80,6 +80,10 @@ class Flat:
         if l1:
             self.gradient.add_(self.weights.sign(), alpha=l1)
 
+    def pull(self, place: torch.Tensor, worth: torch.Tensor) -> None:
+        """Add the gradient of sum worth (w - place)^2 / 2; both are (w,), for all layers."""
+        self.gradient.addcmul_(self.weights - place, worth)
+
     def clip(self, largest: float, norm: torch.Tensor) -> None:
         """Scale gradients down to a norm of `largest`; write the norm before into `norm`, ()."""
         torch.linalg.vector_norm(self.gradient, out=norm)

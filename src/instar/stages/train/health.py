@@ -16,8 +16,8 @@ import torch
 from instar.core.data import Task
 from instar.core.finding import Finding, Verdict
 from instar.models.tasks import lesson_of
-from instar.stages.train.loop import Run
 from instar.stages.train.losses import Loss
+from instar.stages.train.run import Run
 
 _POINTS = 100  # of a curve, at most
 _BARS = 30  # of a picture: the layers with the smallest gradients

@@ -8,7 +8,7 @@ from instar.core.records import Epoch
 from instar.core.tools import Folder
 from instar.stages.train import checkpoint
 from instar.stages.train.attempt import Ended
-from instar.stages.train.loop import Run
+from instar.stages.train.run import Run
 
 _PLAIN = (
     *("epoch", "steps", "passes", "best_epoch", "best_loss", "first_loss", "first_metric"),

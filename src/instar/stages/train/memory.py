@@ -22,9 +22,10 @@ from instar.core.policy import TrainPolicy
 from instar.core.records import Epoch
 from instar.core.tools import Folder
 from instar.models.strategies import Route
-from instar.stages.train import course, team
+from instar.models.weights import State
+from instar.stages.train import chart, workers
 from instar.stages.train.attempt import Attempt, Ended, Given, end, ready
-from instar.stages.train.loop import Run, State
+from instar.stages.train.run import Run
 
 NAME = "memory.json"
 CODE = "memory"
@@ -78,7 +79,7 @@ def carry(
 
 
 def _run(given: Given, attempt: Attempt, tell: Callable[[Epoch, Attempt], None]) -> Ended:
-    with team.led(given, attempt) as crew:
+    with workers.led(given, attempt) as crew:
         return end(attempt, lambda epoch: tell(epoch, attempt), crew)
 
 
@@ -97,7 +98,7 @@ def _shrunk(attempt: Attempt, batch: int) -> Attempt:
     recipe = attempt.route.recipe
     rate = recipe.lr * math.sqrt(batch / _batch(attempt))
     route = replace(attempt.route, recipe=replace(recipe, batch=batch, lr=rate))
-    key = course.key(attempt.origin, route)
+    key = chart.key(attempt.origin, route)
     return replace(
         attempt,
         route=route,
@@ -122,7 +123,7 @@ def _fits(attempt: Attempt, batch: int) -> bool:
     weights = sum(tensor.nbytes for tensor in attempt.start.net.parameters())
     there = size if device.place.type != "cpu" and device.holds(size) else 0
     rows = batch + round(batch * attempt.course.replay_ratio)
-    rows = math.ceil(rows / team.members(attempt))  # each process computes its share
+    rows = math.ceil(rows / workers.members(attempt))  # each process computes its share
     try:
         return device.fits(lambda some: trial(attempt, some), rows, _BESIDE * weights + there)
     except Exception as error:

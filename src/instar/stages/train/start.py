@@ -19,10 +19,10 @@ from instar.data import preprocessing as prepare
 from instar.data import snapshot
 from instar.models import build, grow, predict, weights
 from instar.models.strategies import Route
+from instar.models.weights import State
 from instar.stages.train import reading as reader
 from instar.stages.train import rows
 from instar.stages.train import sample as reservoir
-from instar.stages.train.loop import State
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods.part import Ground
 from instar.stages.train.reading import Reading

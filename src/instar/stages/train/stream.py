@@ -19,7 +19,7 @@ from instar.core.data import Preprocessing, Task
 from instar.data import snapshot
 from instar.models.tasks import lesson_of
 from instar.stages.train import rows as table
-from instar.stages.train.loop import Course
+from instar.stages.train.course import Course
 from instar.stages.train.rows import Rows
 
 _WINDOW = 8  # the part of the allowed memory that a window's tensors take: 1/8
@@ -40,7 +40,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Rows that are read as they are needed; see `loop.Source`.
+    """Rows that are read as they are needed; see `source.Source`.
 
     `read` gives a piece's rows, `window` is how many rows are shuffled together, `replay` are old
     rows that are held and join each batch.
@@ -58,7 +58,7 @@ class Stream:
     def deal(self, order: torch.Generator, course: Course) -> Iterator[tuple[Rows, torch.Tensor]]:
         sizes = _sizes(self.fresh, course.steps(self.fresh))
         own = torch.Generator().manual_seed(int(torch.randint(1 << 62, (), generator=order)))
-        share = round((course.batch or self.fresh) * course.replay_ratio) if self.replay else 0
+        share = course.replayed(self.fresh) if self.replay else 0
         replayed = _drawn(len(self.replay or ()), share, own)
         left: Rows | None = None
         for pieces in self._windows(own):

@@ -22,6 +22,7 @@ from instar.core.records import Ensemble, Epoch, Network
 from instar.models import build
 from instar.models.ensemble import joined
 from instar.models.strategies import Route
+from instar.models.weights import State
 from instar.stages.train import kept
 from instar.stages.train.attempt import Attempt, Ended, Given, end, ready
 from instar.stages.train.ensembles.bagging import bagging
@@ -32,7 +33,7 @@ from instar.stages.train.ensembles.kind import Joined, Kind, Team
 from instar.stages.train.ensembles.soft_vote import soft_vote
 from instar.stages.train.ensembles.stacking import stacking
 from instar.stages.train.ensembles.uniform_soup import uniform_soup
-from instar.stages.train.loop import Run
+from instar.stages.train.run import Run
 from instar.stages.train.tuning.judge import judge
 
 ENSEMBLES: Family[Kind] = Family(
@@ -109,7 +110,7 @@ def make(given: Given, route: Route, policy: TrainPolicy) -> Made | Finding:
         task = given.request.task
         spec = Ensemble(kind.combine, rule.members, task.kind)
         network = replace(given.request.network, ensemble=spec)
-        state = joined(team.states, whole.state)
+        state: State = joined(team.states, whole.state)
         with torch.random.fork_rng(devices=[]):
             inputs = base.start.preprocessing.spec(task)
             net = build.build(network, inputs, given.tools.project)
@@ -160,7 +161,7 @@ def _hear(given: Given, number: int, members: int, epochs: int, epoch: Epoch) ->
     given.tools.progress("train", number + epoch.epoch / epochs, members, note)
 
 
-def _told(team: Team, state: dict[str, torch.Tensor]) -> tuple[Ended, Run]:
+def _told(team: Team, state: State) -> tuple[Ended, Run]:
     """Take the course of the weakest member, at the price of all."""
     weakest = max(team.ended, key=lambda one: (one.run.broken, one.run.best_loss))
     run = replace(

@@ -13,9 +13,9 @@ from instar.core.policy import TrainPolicy
 from instar.core.records import Ensemble
 from instar.models.ensemble import Sum
 from instar.models.strategies import Route
+from instar.models.weights import State
 from instar.stages.train.attempt import Attempt
 from instar.stages.train.ensembles.kind import Joined, Kind, Team
-from instar.stages.train.loop import State
 from instar.stages.train.rows import Rows
 
 _ROWS_ONLY = ("replay", "replay_balanced", "average")

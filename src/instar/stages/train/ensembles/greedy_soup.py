@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from instar.models.weights import State
 from instar.stages.train.ensembles.kind import Joined, Kind, Team
 from instar.stages.train.ensembles.soup import average, other_rate
-from instar.stages.train.loop import State
 
 
 def chosen(team: Team) -> Joined:

@@ -12,8 +12,8 @@ import torch
 from instar.core.policy import EnsembleRule, TrainPolicy
 from instar.models.predict import logits
 from instar.models.strategies import Route
+from instar.models.weights import State
 from instar.stages.train.attempt import Attempt, Ended
-from instar.stages.train.loop import State
 from instar.stages.train.tuning.judge import Judge
 
 

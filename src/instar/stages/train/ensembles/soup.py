@@ -9,7 +9,7 @@ import torch
 
 from instar.core.policy import TrainPolicy
 from instar.models.strategies import Route
-from instar.stages.train.loop import State
+from instar.models.weights import State
 
 RATES = (1.0, 0.5, 2.0)
 """In what rates members take turns, in those of the first: what makes them differ."""

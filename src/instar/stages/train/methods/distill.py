@@ -36,8 +36,9 @@ def term(kind: TaskKind, temperature: float) -> Callable[..., torch.Tensor]:
     def gap(logits: torch.Tensor, rows: Rows, places: torch.Tensor) -> torch.Tensor:
         if rows.teacher is None or rows.trust is None:
             return logits.new_zeros(())
-        apart = divergence(logits, rows.teacher[places], kind, temperature)
-        return torch.dot(apart, rows.trust[places]) / len(places)
+        teacher, trust = (part.index_select(0, places) for part in (rows.teacher, rows.trust))
+        apart = divergence(logits, teacher, kind, temperature)
+        return torch.dot(apart, trust) / len(places)
 
     return gap
 

@@ -7,7 +7,8 @@ from torch.func import functional_call, grad, vmap
 
 from instar.core.policy import TrainPolicy
 from instar.models.predict import place_of
-from instar.stages.train.loop import Anchor, State
+from instar.models.weights import State
+from instar.stages.train.course import Anchor
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
 

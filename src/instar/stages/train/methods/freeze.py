@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from instar.core.policy import TrainPolicy
-from instar.stages.train.loop import Pace
+from instar.stages.train.course import Pace
 from instar.stages.train.methods.part import Ground, Part
 
 TOP = 3

@@ -7,7 +7,7 @@ from torch import nn
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import TrainPolicy
 from instar.models.tasks import lesson_of
-from instar.stages.train.loop import State
+from instar.models.weights import State
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from instar.core.finding import Finding
 from instar.core.policy import TrainPolicy
-from instar.stages.train.loop import State
+from instar.models.weights import State
 from instar.stages.train.methods.interpolate import between, told
 from instar.stages.train.methods.part import Ground, Part
 

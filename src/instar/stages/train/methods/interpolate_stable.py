@@ -8,7 +8,7 @@ from torch import nn
 from instar.core.finding import Finding
 from instar.core.policy import TrainPolicy
 from instar.models.predict import logits
-from instar.stages.train.loop import State
+from instar.models.weights import State
 from instar.stages.train.methods.focal import right
 from instar.stages.train.methods.interpolate import WEIGHTS, between, interpolate, sides_of, told
 from instar.stages.train.methods.part import Ground, Part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from instar.core.policy import TrainPolicy
-from instar.stages.train.loop import Anchor
+from instar.stages.train.course import Anchor
 from instar.stages.train.methods.part import Ground, Part
 
 WEIGHT = 0.01

@@ -23,7 +23,7 @@ def logits(ground: Ground, policy: TrainPolicy) -> Part:
     def term(out: torch.Tensor, rows: Rows, places: torch.Tensor) -> torch.Tensor:
         if rows.teacher is None:
             return out.new_zeros(())
-        teacher = rows.teacher[places]
+        teacher = rows.teacher.index_select(0, places)
         apart = (out[:, : teacher.shape[1]] - teacher).square().flatten(1).mean(dim=1)
         old = places >= (fresh if rows.fresh is None else rows.fresh)
         return weight * torch.dot(apart, old.to(apart.dtype)) / len(places)

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from instar.core.errors import InputError
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import TrainPolicy
-from instar.stages.train.loop import State, copied
+from instar.models.weights import State, copied
 from instar.stages.train.methods.part import Ground, Part
 
 RANK = 8

@@ -11,7 +11,8 @@ from torch import nn
 
 from instar.core.data import Task
 from instar.core.finding import Finding
-from instar.stages.train.loop import Anchor, Pace, State, Term
+from instar.models.weights import State
+from instar.stages.train.course import Anchor, Pace, Term
 from instar.stages.train.losses import Loss
 from instar.stages.train.rows import Rows
 

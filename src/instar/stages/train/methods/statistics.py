@@ -8,7 +8,7 @@ from torch import nn
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import TrainPolicy
 from instar.models.statistics import half_way
-from instar.stages.train.loop import State, copied
+from instar.models.weights import State, copied
 from instar.stages.train.methods.part import Ground, Part
 
 
