@@ -123,6 +123,11 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
+def peak_bytes() -> int:
+    """Count the most memory that this process has taken at once since it began."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # kilobytes on Linux
+
+
 def _cost(cpu_s: float, wall_s: float, processor: Processor, cards: Cards, rates: Rates) -> Cost:
     peaks = _gpu_peaks()
     gpu_s = wall_s * len(peaks)
@@ -138,7 +143,7 @@ def _cost(cpu_s: float, wall_s: float, processor: Processor, cards: Cards, rates
     return Cost(
         cpu_s=cpu_s,
         wall_s=wall_s,
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # kilobytes on Linux
+        peak_bytes=peak_bytes(),
         energy_j=energy,
         gpu_s=gpu_s,
         gpu_peak_bytes=sum(peaks),

@@ -42,7 +42,10 @@ from instar.stages.package import named_at
 AGAIN = ("admit", "plan", "train", "package")
 """The stages whose results are a function of their inputs; those behind them measure speed and
 traffic, or ask people."""
-_VOLATILE = frozenset({"cost", "environment", "cpu_s", "time_us", "money"})
+_VOLATILE = frozenset(
+    {"cost", "environment", "cpu_s", "wall_s", "gpu_s", "peak_bytes", "time_us", "money"}
+)
+_MEASURED_HERE = ("µs", "ms", "s", "share of the time", "share of the memory")
 _TIMING = re.compile(r"[\d.,]+ (against [\d.,]+ )?(µs|ms|s|CPU s)\b")
 _MOST = 50  # differences listed; two other networks differ everywhere
 
@@ -175,7 +178,7 @@ def stable(body: Any) -> Any:
         {'strategy': 'full', 'reason': 'takes … CPU s'}
     """
     if isinstance(body, Mapping):
-        if body.get("unit") in ("µs", "ms", "s"):
+        if body.get("unit") in _MEASURED_HERE:
             return {"unit": body["unit"]}
         return {key: stable(value) for key, value in body.items() if key not in _VOLATILE}
     if isinstance(body, list | tuple):

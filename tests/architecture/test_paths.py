@@ -61,7 +61,7 @@ CONSTANTS = {
     "stages/train/tuning/together.py": "folders of its own in scratch, by the numbers of trials",
     "stages/train/workers.py": "a folder of its own where the workers meet; numbers and a constant",
     "stages/train/away.py": "files that the store handed out, by digest, and verified again",
-    "stages/train/devices/cpu.py": "what a container is given of memory, in /sys",
+    "models/memory.py": "what a container is given of memory, in /sys",
     "engines/local.py": "ends its own process; opens nothing",
     "models/project.py": "the user's functions: dotted identifiers only, below the project",
     "core/crash.py": "the trace of a test",

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from threadpoolctl import threadpool_info
 
@@ -23,10 +24,7 @@ def test_torch_and_blas_have_as_many_threads_as_wanted_and_get_theirs_back() -> 
 def test_threads_come_back_after_an_error() -> None:
     before = torch.get_num_threads(), _blas()
 
-    try:
-        with limited(1):
-            raise ValueError
-    except ValueError:
-        pass
+    with pytest.raises(ZeroDivisionError), limited(1):
+        assert 1 / 0
 
     assert (torch.get_num_threads(), _blas()) == before

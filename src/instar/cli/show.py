@@ -166,11 +166,12 @@ def plan(done: Mapping[str, Any]) -> None:
         admission(done)
         return
     chosen = done["plan"]
-    table = Table("strategy", "gain", "forgetting", "flips", "CPU s", box=None)
+    table = Table("strategy", "gain", "forgetting", "flips", "CPU s", "s", "MB", box=None)
     for row in chosen["forecasts"]:
         figures = (row["gain"], row["forgetting"], row["flips"])
         style = "bold" if row["strategy"] == chosen["strategy"] else ""
-        cells = [f"{value:+.4f}" for value in figures] + [f"{row['cpu_s']:.1f}"]
+        cells = [f"{value:+.4f}" for value in figures]
+        cells += [f"{row['cpu_s']:.1f}", f"{row['wall_s']:.1f}", f"{row['peak_bytes'] / 1e6:,.0f}"]
         table.add_row(row["strategy"], *cells, style=style)
     console.print(table)
     console.print(Text.assemble((chosen["strategy"], "bold"), f": {chosen['reason']}"))

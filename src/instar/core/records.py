@@ -212,7 +212,9 @@ class Forecast:
 
     `gain` and `forgetting` are in points of the primary metric (fraction; positive is better,
     and worse, respectively), `flips` a fraction of rows, `passes` sample passes (forward and
-    backward of one row), `cpu_s` CPU seconds. `source` says what the figures rest on.
+    backward of one row), `cpu_s` CPU seconds, `wall_s` those of a clock, `gpu_s` those for which a
+    card is held, `peak_bytes` the most memory that the process takes at once. `source` says what
+    the figures rest on.
     """
 
     strategy: str
@@ -223,11 +225,18 @@ class Forecast:
     cpu_s: float
     money: float = 0.0
     source: str = ""
+    wall_s: float = 0.0
+    peak_bytes: int = 0
+    gpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of the champion: FLOPs per row, microseconds per row, share of dead units."""
+    """One layer of the champion: FLOPs per row, microseconds per row, share of dead units.
+
+    `overfit` is how much more of the labels' variance it explains where it learnt them than
+    elsewhere, a fraction; None where that is not known.
+    """
 
     name: str
     kind: str
@@ -235,6 +244,7 @@ class Layer:
     flops: float
     time_us: float
     dead: float | None = None
+    overfit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +252,10 @@ class Outcome:
     """How an update came out against its forecast.
 
     `gain`, `forgetting` and `flips` are what the gates measured on test rows, in the units of a
-    Forecast; `cpu_s` is that of the training. `regret` is by how much the gain was smaller than
-    that of the best candidate of the same update, the champion (0) among them.
+    Forecast; `cpu_s`, `wall_s`, `gpu_s` and `peak_bytes` are those of the training. `regret` is by
+    how much the gain was smaller than that of the best candidate of the same update, the champion
+    (0) among them. `score` is the candidate's primary metric on its test rows, `version` its name
+    if it was promoted; both are empty in records from before there were such fields.
     """
 
     update: str
@@ -253,6 +265,11 @@ class Outcome:
     flips: float
     cpu_s: float
     regret: float = 0.0
+    wall_s: float = 0.0
+    peak_bytes: int = 0
+    gpu_s: float = 0.0
+    score: float | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from instar.core.records import Outcome, Past, Plan, Request, Training, Validation
-from instar.core.update import Update, replay
+from instar.core.records import Bundle, Outcome, Past, Plan, Request, Training, Validation
+from instar.core.update import State, Update, replay
 from instar.ledger.journal import Journal
 
 MOST = 20  # updates looked back on
@@ -37,12 +37,25 @@ def outcome(update: Update) -> Outcome | None:
         judged.measured("metrics:") or 0.0  # the first is the primary metric
         for judged in (validation, *(rung.validation for rung in update.rungs))
     )
+    trials, bundle = max(1, len(training.trials)), update.get(Bundle)  # each costs about the same
     return Outcome(
         update=update.request.update,
         forecast=forecast,
         gain=gain,
         forgetting=-(validation.measured("forgetting") or 0.0),
         flips=validation.measured("flips:fresh") or 0.0,
-        cpu_s=training.cost.cpu_s / max(1, len(training.trials)),  # a tuning's cost about the same
+        cpu_s=training.cost.cpu_s / trials,
         regret=max(0.0, gain, *others) - gain,
+        wall_s=training.cost.wall_s / trials,
+        peak_bytes=training.cost.peak_bytes,
+        gpu_s=training.cost.gpu_s / trials,
+        score=_score(validation),
+        version=bundle.version if bundle and update.state is State.PROMOTED else "",
     )
+
+
+def _score(validation: Validation) -> float | None:
+    """Read the candidate's primary metric, which the first finding on metrics is about."""
+    codes = (finding.code.partition(":") for finding in validation.findings)
+    name = next((name for kind, _, name in codes if kind == "metrics"), "")
+    return validation.candidate.get(name)

@@ -16,7 +16,7 @@ from instar.models.predict import Inputs, tensors
 
 _ROUNDS = 3  # the fastest of these many passes is kept: the others were disturbed
 _TIMED = 256  # rows; what a row costs is known from these, which units fire is not
-_WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def layers(module: nn.Module, inputs: Inputs) -> tuple[Layer, ...]:
@@ -48,11 +48,11 @@ def layers(module: nn.Module, inputs: Inputs) -> tuple[Layer, ...]:
             time_us=seconds.get(name, 0.0) / rows * 1e6,
             dead=dead.get(name),
         )
-        for name, layer in _leaves(module)
+        for name, layer in leaves(module)
     )
 
 
-def _leaves(module: nn.Module) -> list[tuple[str, nn.Module]]:
+def leaves(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """List layers without parts, and containers with parameters of their own."""
     return [
         (name, layer)
@@ -101,7 +101,7 @@ class _Hooks:
         leave: Callable[[str], None],
     ) -> None:
         self.handles: list[Any] = []
-        for name, layer in _leaves(module):
+        for name, layer in leaves(module):
             before = layer.register_forward_pre_hook(lambda *_, name=name: enter(name))
             after = layer.register_forward_hook(lambda *_, name=name: leave(name))
             self.handles += [before, after]
@@ -131,7 +131,7 @@ class _Rectified(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch i
 
 
 def _dead_units(module: nn.Module, parts: Sequence[torch.Tensor]) -> dict[str, float]:
-    weighted = {name for name, layer in _leaves(module) if isinstance(layer, _WEIGHTED)}
+    weighted = {name for name, layer in leaves(module) if isinstance(layer, WEIGHTED)}
     seen = _Rectified()
 
     def leave(name: str) -> None:

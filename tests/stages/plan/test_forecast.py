@@ -82,3 +82,22 @@ def test_forecasts_of_an_ensemble_count_the_networks_that_a_row_goes_through():
     assert whole["warm"].passes == 5 * one["warm"].passes  # one training of all five together
     assert whole["full"].passes == 5 * one["full"].passes  # five of one each
     assert several(("full",), "", networks=5)["full"].passes == one["full"].passes
+
+
+def test_memory_grows_with_rows_batch_and_weights():
+    def most(width=64, old=8_000, kind="warm"):
+        return forecasts(evidence(width), PROBE, Case({}, 800, old), (kind,), PlanPolicy())[0]
+
+    base = most().peak_bytes
+    assert most(old=8_000_000).peak_bytes - base > 3 * 8_000_000 * 16  # bytes of four numbers
+    assert most(width=200_000).peak_bytes - base > 5 * 200_000 * 4 * 6  # weights and their moments
+    assert most(kind="keep").peak_bytes == 0
+
+
+def test_a_card_is_held_and_paid_for():
+    priced = PlanPolicy(cost_per_cpu_hour=0.0, cost_per_gpu_hour=3600.0)
+    case = Case({}, 800, 8_000)
+    (without,) = forecasts(evidence(), PROBE, case, ("warm",), priced)
+    (held,) = forecasts(evidence(), PROBE, case, ("warm",), priced, card=True)
+    assert (without.gpu_s, without.money) == (0, 0)
+    assert held.gpu_s == held.wall_s == pytest.approx(held.money)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from instar.core.records import Forecast, Outcome
-from instar.stages.plan.past import corrected, finding, ratio
+from instar.stages.plan.past import corrected, finding, history, ratio
 
 FORECAST = Forecast("warm", 0.02, 0.01, 0.04, 100.0, 10.0, money=1.0, source="probe")
 
@@ -54,3 +54,29 @@ def test_finding_tells_forecast_real_gain_and_regret():
     assert "gained 2.00 points" in found.message
     assert found.measured == pytest.approx(0.0025)
     assert not found.enforced
+
+
+def test_time_memory_and_gpu_are_corrected_by_records_that_had_them():
+    forecast = dataclasses.replace(FORECAST, wall_s=10.0, peak_bytes=1000, gpu_s=4.0)
+    real = dataclasses.replace(
+        outcome(), forecast=forecast, wall_s=20.0, peak_bytes=1500, gpu_s=4.0
+    )
+    got = corrected(forecast, [outcome(), real, real])  # the first is from before
+    assert got.wall_s == pytest.approx(15.0)
+    assert got.peak_bytes == 1250
+    assert got.gpu_s == pytest.approx(4.0)
+
+
+def test_history_is_that_of_the_versions_that_served():
+    def judged(score, version):
+        return dataclasses.replace(outcome(), score=score, version=version)
+
+    past = [judged(0.7, "v1"), judged(0.9, ""), judged(0.72, "v2"), judged(None, "v3")]
+    got = history(past, "auroc")
+    assert (
+        got.message == "auroc of the last 2 versions when they were judged, oldest first: 0.7, 0.72"
+    )
+    assert (got.measured, got.n) == (0.72, 2)
+    assert got.picture["series"] == [{"name": "auroc", "y": [0.7, 0.72]}]
+    assert history(past[1:2], "auroc") is None
+    assert history(past, "") is None

@@ -9,7 +9,6 @@ from instar.core.finding import worst
 from instar.core.policy import PlanPolicy
 from instar.core.records import (
     Admission,
-    Layer,
     ModelVersion,
     Past,
     Plan,
@@ -17,7 +16,6 @@ from instar.core.records import (
     Rungs,
 )
 from instar.core.tools import Tools
-from instar.models import analyse
 from instar.models.strategies import STRATEGIES, Case
 from instar.models.threads import limited
 from instar.stages.plan import evidence as gathering
@@ -25,12 +23,12 @@ from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.findings import findings
 from instar.stages.plan.forecast import forecasts
 from instar.stages.plan.ladder import climbed, ladder
+from instar.stages.plan.layers import Looked, look
 from instar.stages.plan.means import Means, means
 from instar.stages.plan.past import corrected
 from instar.stages.plan.probe import probe
+from instar.stages.plan.resources import has_card
 from instar.stages.plan.rule import Facts, choose
-
-_ANALYSED = 1_024  # rows
 
 
 def plan(
@@ -66,7 +64,7 @@ def plan(
         tools.progress("plan", 0, 3, "reading rows")
         seen = _gathered(champion, admission, changed, policy, tools)
         tools.progress("plan", 1, 3, "looking into the champion")
-        layers = _layers(seen) if seen else ()
+        looked = look(seen) if seen else Looked()
         fallen = gathering.drop(seen) if seen else None
         tools.progress("plan", 2, 3, "probing")
         tried = probe(seen, champion.recipe) if seen and not changed else None
@@ -76,11 +74,12 @@ def plan(
         anew = ("keep", *there.possible(("transfer",)), "full")
         allowed = dict.fromkeys((*policy.strategies, *({policy.strategy} & {*STRATEGIES})))
         names = there.possible(allowed) if not changed else anew
-        expected = forecasts(seen, tried, case, names, policy) if seen else ()
+        card = has_card(tools.machine)
+        expected = forecasts(seen, tried, case, names, policy, card=card) if seen else ()
         expected = tuple(corrected(one, past) for one in expected)
     by_name = {one.strategy: one for one in expected}
     choice = choose(Facts(changed, there, tried, fallen, by_name, case.fresh + case.old), policy)
-    found = findings(choice, tried, fallen, layers, seen, past, policy)
+    found = findings(choice, tried, fallen, looked, seen, past, policy, expected, tools.machine)
     tools.progress("plan", 3, 3, choice.strategy)
     return Plan(
         verdict=worst(found),
@@ -88,7 +87,7 @@ def plan(
         strategy=choice.strategy,
         reason=choice.reason,
         forecasts=expected,
-        layers=layers,
+        layers=looked.layers,
         then={} if changed else ladder(choice.strategy, there, by_name, policy, _members(request)),
     )
 
@@ -133,7 +132,3 @@ def _gathered(
 
 def _fresh(admission: Admission) -> int:
     return admission.split.train.rows if admission.split else 0
-
-
-def _layers(seen: Evidence) -> tuple[Layer, ...]:
-    return analyse.layers(seen.net, tuple(x[:_ANALYSED].numpy() for x in seen.fresh.inputs))

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import PlanPolicy
-from instar.core.records import Layer, Past
+from instar.core.records import Forecast, Past
+from instar.core.tools import Machine
+from instar.stages.plan import layers as inside
 from instar.stages.plan import past as earlier
 from instar.stages.plan.evidence import Evidence
+from instar.stages.plan.layers import Looked
 from instar.stages.plan.probe import Probe
+from instar.stages.plan.resources import resources
 from instar.stages.plan.rule import Choice
 from instar.stats.bootstrap import Estimate
-
-_DEAD = 0.5  # share of dead units from which a layer is called sick
 
 
 def findings(
     choice: Choice,
     tried: Probe | None,
     fallen: Estimate | None,
-    layers: tuple[Layer, ...],
+    looked: Looked,
     seen: Evidence | None,
     past: Past,
     policy: PlanPolicy,
+    expected: Sequence[Forecast],
+    machine: Machine,
 ) -> tuple[Finding, ...]:
-    found = [_worth(choice, tried, policy), _dead_units(layers)]
+    found = [_worth(choice, tried, policy), *resources(choice.strategy, expected, machine)]
+    found += inside.findings(looked)
     if seen is not None:
         found.append(_probe(tried, seen.metric.name, policy))
     if seen is not None and fallen is not None:
         found.append(_drop(fallen, seen.metric.name))
-    if regret := earlier.finding(past):
-        found.append(regret)
+    metric = seen.metric.name if seen is not None else ""
+    found += [one for one in (earlier.finding(past), earlier.history(past, metric)) if one]
     return tuple(found)
 
 
@@ -107,32 +111,6 @@ def _drop(fallen: Estimate, metric: str) -> Finding:
         passes_if="a successor" if sure else "",
         enforced=False,
         picture=_intervals({"fall on fresh rows": fallen}, limit=None),
-    )
-
-
-def _dead_units(layers: tuple[Layer, ...]) -> Finding:
-    known = {layer.name: layer.dead for layer in layers if layer.dead is not None}
-    worst_layer = max(known, key=lambda name: known[name], default="")
-    dead = known.get(worst_layer, 0.0)
-    mean = statistics.fmean(known.values()) if known else 0.0
-    return Finding(
-        "dead_units",
-        Verdict.PASS if dead <= _DEAD else Verdict.FAIL,
-        f"{100 * mean:.0f} % of the units behind a ReLU never fire; at most {100 * dead:.0f} % in "
-        f"one layer ({worst_layer})"
-        if known
-        else "no units behind a ReLU were found",
-        measured=dead,
-        limit=_DEAD,
-        unit="share of a layer",
-        passes_if="" if dead <= _DEAD else "a full training, or a lower rate",
-        enforced=False,
-        picture={
-            "kind": "bars",
-            "items": [{"label": name, "value": float(f"{v:.4g}")} for name, v in known.items()],
-            "limit": _DEAD,
-            "unit": "share",
-        },
     )
 
 

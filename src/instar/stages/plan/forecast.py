@@ -1,4 +1,4 @@
-"""What each strategy would bring and cost, extrapolated from the probe and a few timed steps."""
+"""What each strategy would bring and cost: from the probe, a few timed steps, what a step keeps."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import torch
 
 from instar.core.policy import PlanPolicy
 from instar.core.records import Forecast
+from instar.metering import peak_bytes
+from instar.models.memory import kept
 from instar.models.recipes import Recipe
 from instar.models.strategies import STRATEGIES, Case, Route
 from instar.models.tasks import lesson_of
@@ -22,9 +24,14 @@ from instar.stages.plan.probe import Probe
 
 _WARM_UP, _TIMED = 1, 3  # steps
 _SIZES = (32, 256)  # rows a step
+_FEW = 8  # rows, from which is known what a step keeps
+_TABLE = 3  # a row is held as a table, read and as tensors
+_WEIGHTS = 7  # weights, gradients, two moments, the best ones, the champion's and its network's
 
 Pace: TypeAlias = Callable[[Recipe], float]
 """How many CPU seconds a step by a recipe takes."""
+Size: TypeAlias = Callable[[Route, Case], int]
+"""How many bytes of memory the process takes at once while it trains."""
 
 
 def forecasts(
@@ -33,23 +40,39 @@ def forecasts(
     case: Case,
     names: Sequence[str],
     policy: PlanPolicy,
+    *,
+    card: bool = False,
 ) -> tuple[Forecast, ...]:
     """Forecast the named strategies.
+
+    Without earlier updates to go by, a clock is expected to run as long as one core works, and a
+    card to be held for as long.
 
     Args:
         probe: None where there was none: gains are then unknown and given as 0.
         case: The champion's recipe, and training rows.
+        card: Whether the training will have a GPU.
     """
-    pace = paced(evidence)
-    return tuple(_one(name, pace, probe, case, policy) for name in names)
+    pace, size = paced(evidence), sized(evidence)
+    return tuple(_one(name, pace, size, probe, case, policy, card=card) for name in names)
 
 
-def _one(name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPolicy) -> Forecast:
+def _one(
+    name: str,
+    pace: Pace,
+    size: Size,
+    probe: Probe | None,
+    case: Case,
+    policy: PlanPolicy,
+    *,
+    card: bool,
+) -> Forecast:
     strategy = STRATEGIES[name]
     if strategy.route is None:
         return Forecast(name, 0.0, 0.0, 0.0, 0.0, 0.0, source="nothing changes")
     route = strategy.route(case)
     cpu_s = _seconds(pace, route, case)
+    gpu_s = cpu_s if card else 0.0
     gain, forgetting, flips = (0.0, 0.0, 0.0)
     source = "cost from timed steps; no probe, so no gain is forecast"
     reach = getattr(probe, strategy.usual.of) if probe else None
@@ -70,8 +93,11 @@ def _one(name: str, pace: Pace, probe: Probe | None, case: Case, policy: PlanPol
         flips=flips,
         passes=float(route.passes(case) * route.trainings(case) * route.networks(case)),
         cpu_s=cpu_s,
-        money=cpu_s / 3600 * policy.cost_per_cpu_hour,
+        money=(cpu_s * policy.cost_per_cpu_hour + gpu_s * policy.cost_per_gpu_hour) / 3600,
         source=source,
+        wall_s=cpu_s,
+        peak_bytes=size(route, case),
+        gpu_s=gpu_s,
     )
 
 
@@ -94,6 +120,29 @@ def paced(evidence: Evidence) -> Pace:
     a_row = max(0.0, (large - small) / (_SIZES[1] - _SIZES[0]))
     fixed = max(0.0, small - a_row * _SIZES[0])
     return lambda way: fixed + a_row * way.batch * (1 + way.replay_ratio)
+
+
+def sized(evidence: Evidence) -> Size:
+    """Find what a row takes, held and in a step, and what there is besides.
+
+    The way back holds as much again as is kept for it.
+    """
+    seen, net = evidence.fresh, deepcopy(evidence.net).train()
+    lesson, few = lesson_of(evidence.task), torch.arange(_FEW) % len(seen)
+    some, truth = [part[few] for part in seen.inputs], lesson.labels(seen.labels[few.numpy()])
+    with torch.random.fork_rng(devices=[]), kept() as count:
+        net(*lesson.asked(some, truth))
+    step = 2 * count() / _FEW
+    row = sum(part.nbytes for part in (*some, truth)) / _FEW
+    weights = sum(parameter.nbytes for parameter in net.parameters())
+
+    def size(route: Route, case: Case) -> int:
+        batch = (route.recipe.batch or route.rows(case)) * (1 + route.recipe.replay_ratio)
+        held = _TABLE * row * (route.rows(case) + len(evidence.old))
+        copies = _WEIGHTS * weights * route.networks(case) / case.networks
+        return peak_bytes() + round(held + copies + step * batch)
+
+    return size
 
 
 def step_seconds(evidence: Evidence, size: int) -> float:

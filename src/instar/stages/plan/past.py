@@ -15,8 +15,8 @@ _REACH = 3.0  # largest correction, and one over the smallest
 def corrected(forecast: Forecast, past: Sequence[Outcome]) -> Forecast:
     """Scale a forecast by how earlier ones came out.
 
-    Each of gain, forgetting, flips and CPU is scaled by a least-squares ratio of real to forecast
-    values, drawn to 1 by a prior of two updates, and kept within a third and three times.
+    Each figure is scaled by a least-squares ratio of real to forecast values, drawn to 1 by a prior
+    of two updates, and kept within a third and three times.
     """
     if not past or not forecast.passes:  # what changes nothing is known
         return forecast
@@ -26,6 +26,8 @@ def corrected(forecast: Forecast, past: Sequence[Outcome]) -> Forecast:
         return float(getattr(forecast, name)) * ratio(pairs)
 
     cpu = ratio([(one.forecast.cpu_s, one.cpu_s) for one in past])
+    # Earlier records had no forecast of these.
+    timed = [one for one in past if one.forecast.wall_s]
     return replace(
         forecast,
         gain=scaled("gain", lambda one: one.gain),
@@ -33,6 +35,12 @@ def corrected(forecast: Forecast, past: Sequence[Outcome]) -> Forecast:
         flips=scaled("flips", lambda one: one.flips),
         cpu_s=forecast.cpu_s * cpu,
         money=forecast.money * cpu,
+        wall_s=forecast.wall_s * ratio([(one.forecast.wall_s, one.wall_s) for one in timed]),
+        gpu_s=forecast.gpu_s * ratio([(one.forecast.gpu_s, one.gpu_s) for one in timed]),
+        peak_bytes=round(
+            forecast.peak_bytes
+            * ratio([(one.forecast.peak_bytes, one.peak_bytes) for one in timed])
+        ),
         source=f"{forecast.source}; corrected by {len(past)} past updates",
     )
 
@@ -78,6 +86,31 @@ def finding(past: Sequence[Outcome]) -> Finding | None:
             ],
             "x_label": "update",
             "y_label": "gain, points",
+        },
+    )
+
+
+def history(past: Sequence[Outcome], metric: str) -> Finding | None:
+    """Report how good the versions were that served, each on the fresh rows of its own update."""
+    served = [one for one in past if one.version and one.score is not None]
+    if not served or not metric:
+        return None
+    scores = [float(f"{one.score:.4g}") for one in served if one.score is not None]
+    return Finding(
+        "history",
+        Verdict.PASS,
+        f"{metric} of the last {len(served)} versions when they were judged, oldest first: "
+        f"{', '.join(f'{score:g}' for score in scores[-5:])}",
+        measured=scores[-1],
+        unit=metric,
+        n=len(served),
+        enforced=False,
+        picture={
+            "kind": "lines",
+            "x": list(range(1, len(scores) + 1)),
+            "series": [{"name": metric, "y": scores}],
+            "x_label": "version",
+            "y_label": metric,
         },
     )
 

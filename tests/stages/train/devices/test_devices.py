@@ -14,7 +14,7 @@ from instar.core.policy import RunPolicy
 from instar.core.tools import Machine
 from instar.stages.train import devices
 from instar.stages.train.devices import DEVICES, NoCuda, choose
-from instar.stages.train.devices.cpu import Cpu, free, kept
+from instar.stages.train.devices.cpu import Cpu
 from instar.testing.contracts.families import family_files, unknown_name
 
 GB = 10**9
@@ -48,16 +48,6 @@ def test_processor_loads_nothing_of_cards():
     assert done.stdout.split() == ["False", "False"]
 
 
-def test_kept_counts_what_a_step_keeps_in_proportion_to_its_rows():
-    net = nn.Sequential(nn.Linear(20, 50), nn.ReLU(), nn.Linear(50, 1))
-    sizes = []
-    for rows in (8, 80):
-        with kept() as count:
-            net(torch.randn(rows, 20)).sum()
-        sizes.append(count())
-    assert sizes == [8 * 4 * (20 + 50), 80 * 4 * (20 + 50)]
-
-
 def test_processor_reckons_a_step_from_a_few_rows():
     net, seen = nn.Linear(100, 1), []
 
@@ -70,17 +60,6 @@ def test_processor_reckons_a_step_from_a_few_rows():
     assert not Cpu(Machine(memory_bytes=1000 * one - 1)).fits(step, 1000, 0)
     assert not Cpu(Machine(memory_bytes=1000 * one)).fits(step, 1000, 1)
     assert seen == [8, 8, 8]
-
-
-def test_processor_may_take_a_share_of_what_is_free_in_its_container(tmp_path):
-    (tmp_path / "memory.max").write_text("3000000\n")
-    (tmp_path / "memory.current").write_text("1000000\n")
-    assert free(tmp_path) == 2_000_000
-    (tmp_path / "memory.stat").write_text("file 900000\ninactive_file 600000\nanon 100000\n")
-    assert free(tmp_path) == 2_600_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free(tmp_path) > 2_000_000
-    assert Cpu().allowed() == pytest.approx(0.7 * free(), rel=0.2)
 
 
 class Card:
