@@ -146,6 +146,7 @@ class Runner:
         self._settle, self._refuse = settle, refuse
         self._loop = asyncio.get_running_loop()
         self._turn: list[Job] = []
+        self._turn_rows = 0
         self._queue: deque[Job] = deque()
         self._rows = 0  # that wait or run in the thread
         self._thread: ThreadPoolExecutor | None = None
@@ -174,6 +175,7 @@ class Runner:
             if not self._turn:
                 self._loop.call_soon(self._flush)
             self._turn.append(job)
+            self._turn_rows += rows
             return
         wait_s = self._rows * self._cost_s
         if wait_s > job.patience_s:
@@ -195,7 +197,8 @@ class Runner:
 
     def _flush(self) -> None:
         jobs, self._turn = self._turn, []
-        for some in _runs(jobs, MOST_ROWS):
+        rows, self._turn_rows = self._turn_rows, 0
+        for some in (jobs,) if rows <= MOST_ROWS else _runs(jobs, MOST_ROWS):
             if self.mark is None:
                 self._settle(some, *work(self._bundle, some))
                 continue

@@ -306,8 +306,8 @@ class Connection(asyncio.Protocol):
             return
         body, headers = reply.body, reply.headers
         if (
-            call
-            and len(body) >= encodings.WORTH
+            len(body) >= encodings.WORTH
+            and call
             and (asked := call.headers.get(b"accept-encoding"))
         ):
             body, headers = encodings.packed(body, asked, headers)

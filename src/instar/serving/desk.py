@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from instar.bundle.columns import NUMBERS
 from instar.core.data import Task
 from instar.core.errors import BackendError, InputError, InstarError
 from instar.serving.answers import Writer
@@ -61,7 +62,10 @@ class Item(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arm:
-    """One version under one route, with everything that an answer of it needs."""
+    """One version under one route, with everything that an answer of it needs.
+
+    `width` is how many columns it reads, `numeric` whether all of them may come as one matrix.
+    """
 
     version: Version
     generation: int
@@ -71,6 +75,8 @@ class Arm:
     writer: Writer
     runner: Runner
     odd: Odd | None = None
+    width: int = 0
+    numeric: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,8 @@ class Desk:
                 Writer(self.model, name, version.bundle.task),
                 runners[version.manifest],
                 odd_of(version.bundle.task, version.bundle.schema),
+                len(version.inputs),
+                version.packed.keys() == {"numbers"},
             )
 
         owners = shelf.router.owners
@@ -300,14 +308,16 @@ class Desk:
     def _settle(self, jobs: Sequence[Job], scores: Scores | None, parts: Parts) -> None:
         """Send the answers of one run."""
         now = time.perf_counter()
-        jobs[0].arm.tally.ran()
-        kept = jobs[0].arm.writer.form.kept
+        arm = jobs[0].arm
+        arm.tally.ran()
+        kept = arm.writer.form.kept
         if scores is not None:
             rows = kept(scores).tolist()
+            counted = len(rows) == len(jobs) and self._count(jobs, rows, now)
             at = 0
             for job in jobs:
                 end = at + job.piece.rows
-                self._answer(job, scores, at, rows[at:end], now)
+                self._answer(job, scores, at, rows[at:end], now, counted=counted)
                 at = end
             return
         for job, part in zip(jobs, parts, strict=True):
@@ -316,18 +326,47 @@ class Desk:
             else:
                 self._answer(job, part, 0, kept(part).tolist(), now)
 
+    def _count(self, jobs: Sequence[Job], rows: list[list[float]], now: float) -> bool:
+        """Count and log a run of good answers as a whole, where they are all alike.
+
+        Args:
+            rows: One of each job.
+        """
+        arm = jobs[0].arm
+        if arm.odd is not None or not arm.writer.classes:
+            return False
+        if any(job.arm is not arm or job.first is not None for job in jobs):
+            return False
+        times = [1000 * (now - job.started) for job in jobs]
+        arm.tally.answered(times, [row[1] if len(row) == 2 else max(row) for row in rows])
+        who, generation, share, words = arm.version.name, arm.generation, arm.share, OUTCOMES[_OK]
+        self.events += [
+            ("answered", job.name, who, generation, share, milliseconds, words, (row,))
+            for job, milliseconds, row in zip(jobs, times, rows, strict=True)
+        ]
+        return True
+
     def _answer(
-        self, job: Job, scores: Scores, at: int, rows: list[list[float]], now: float
+        self,
+        job: Job,
+        scores: Scores,
+        at: int,
+        rows: list[list[float]],
+        now: float,
+        *,
+        counted: bool = False,
     ) -> None:
         try:
-            arm = job.arm
-            if len(job.columns) < len(arm.version.inputs):
-                self._miss(arm.version, job.columns)
-            if job.first is not None:
-                failed, error = job.first
-                self._record(failed, job, _outcome(error), now, "", ())
-                self.rescued[failed.version.name] += 1
-            self._record(arm, job, _OK, now, job.name, rows)
+            arm, columns = job.arm, job.columns
+            # A matrix of all that a version reads is the one short request that lacks nothing.
+            if len(columns) < arm.width and not (arm.numeric and NUMBERS in columns):
+                self._miss(arm.version, columns)
+            if not counted:
+                if job.first is not None:
+                    failed, error = job.first
+                    self._record(failed, job, _outcome(error), now, "", ())
+                    self.rescued[failed.version.name] += 1
+                self._record(arm, job, _OK, now, job.name, rows)
             reply = job.write(arm, scores, at, rows)
         except Exception as error:  # noqa: BLE001 - it is told in the log, and as a 500
             reply = self._reply(error)
@@ -355,14 +394,10 @@ class Desk:
         rows: Sequence[Sequence[float]],
     ) -> None:
         milliseconds = 1000 * (now - job.started)
-        tally, classes = arm.tally, arm.writer.classes
-        if len(rows) == 1 and classes and outcome == _OK:
-            row = rows[0]
-            tally.answered(milliseconds, row[1] if len(row) == 2 else max(row))
-        else:
-            tally.count(milliseconds, outcome, len(rows))
-            for row in rows if classes else ():
-                tally.score(row[1] if len(row) == 2 else max(row))
+        tally = arm.tally
+        tally.count(milliseconds, outcome, len(rows))
+        for row in rows if arm.writer.classes else ():
+            tally.score(row[1] if len(row) == 2 else max(row))
         if outcome == _OK and arm.odd is not None:
             tally.odd(*arm.odd(rows))
         who = arm.version.name
