@@ -22,7 +22,7 @@ from instar.core.errors import BackendError, InputError, InstarError
 from instar.serving.answers import Writer
 from instar.serving.batching import Job, Parts, Runner, Scores
 from instar.serving.cache import Cache
-from instar.serving.connection import Done, Reply
+from instar.serving.connection import Done, Reply, never
 from instar.serving.lanes import MOST
 from instar.serving.mirror import Mirror
 from instar.serving.mistakes import InvalidAnswer, NotReady, TooMany, broken, failure
@@ -224,6 +224,7 @@ class Desk:
         name: str,
         pinned: str = "",
         patience_s: float = PATIENCE_S,
+        gone: Callable[[], bool] = never,
     ) -> None:
         """Have one request answered.
 
@@ -236,6 +237,7 @@ class Desk:
             name: The request's id, under which labels find it; empty: none ever will.
             pinned: The version that must answer; empty: the route chooses.
             patience_s: How long it waits in a queue.
+            gone: Tells whether its client has left, and nobody waits any more.
         Raises:
             NotReady: no version is in service.
             UnknownVersion: the pinned version is not loaded.
@@ -245,7 +247,8 @@ class Desk:
         floor = self.floor or self.ready()
         if self.inside >= MOST["predict"]:
             raise TooMany("predict", MOST["predict"])
-        job = Job(read, write, done, name, patience_s, time.perf_counter(), pinned=bool(pinned))
+        began = time.perf_counter()
+        job = Job(read, write, done, name, patience_s, began, pinned=bool(pinned), gone=gone)
         if pinned:
             arm = floor.find(pinned)
         else:
