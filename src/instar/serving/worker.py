@@ -24,8 +24,7 @@ import msgspec
 import uvloop
 
 from instar.core.errors import BackendError, InstarError
-from instar.core.policy import StoreSettings
-from instar.ledger.artifact_stores import open_artifacts
+from instar.ledger.artifact_stores import open_at
 from instar.serving.connection import Connections
 from instar.serving.desk import Desk
 from instar.serving.endpoints import Endpoints
@@ -95,7 +94,7 @@ class Worker:
 
     def __init__(self, post: Post) -> None:
         self._post = post
-        store = open_artifacts(post.root, StoreSettings(artifacts=post.artifacts))
+        store = open_at(post.root, post.artifacts)
         block = post.sheet.block(post.slot)
         block.recover()
         self._models = Models(post.root, post.model, store)
