@@ -279,12 +279,13 @@ class Block:
 
     def place(self, version: str, generation: int, share: float) -> int:
         """Find or make the slot of a version under a route; return where it begins."""
-        for at, name, route in self._used():
-            if (name, route) == (version, generation):
+        words = self._words
+        for at in _places():
+            mine = words[at + _USED] and words[at + _ROUTE] == generation
+            if mine and _name(words, at) == version:
                 return at
         self._make_room(version)
-        at = next(at for at in _places() if not self._words[at + _USED])
-        words = self._words
+        at = next(at for at in _places() if not words[at + _USED])
         words[at : at + _SLOT] = memoryview(bytes(8 * _SLOT)).cast("Q")
         words[at + _ROUTE] = generation
         words[at + _SHARE] = _bits(share)
@@ -310,7 +311,7 @@ class Block:
                 yield _name(copy, at), copy[at + _ROUTE], copy[at : at + _SLOT]
 
     def _used(self) -> list[tuple[int, str, int]]:
-        words = self._words
+        words = memoryview(bytes(self._words)).cast("Q")  # a copy is quicker to read
         return [(at, _name(words, at), words[at + _ROUTE]) for at in _places() if words[at + _USED]]
 
     def _make_room(self, version: str) -> None:
@@ -319,7 +320,8 @@ class Block:
         mine = sorted((g, at) for at, name, g in used if name == version and g)
         if len(mine) >= KEPT:
             self._fold(version, [at for _, at in mine[: len(mine) - KEPT + 1]], used)
-        while len(used := self._used()) >= _SLOTS - 1:
+            used = self._used()
+        while len(used) >= _SLOTS - 1:
             latest: dict[str, int] = {}
             for _, name, generation in used:
                 latest[name] = max(generation, latest.get(name, 0))
@@ -329,6 +331,7 @@ class Block:
                 self._fold(oldest, theirs, used)
             else:
                 self._words[next(at for at, name, _ in used if name == oldest) + _USED] = 0
+            used = self._used()
 
     def _fold(self, version: str, places: list[int], used: list[tuple[int, str, int]]) -> None:
         words = self._words
