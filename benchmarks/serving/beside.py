@@ -24,5 +24,5 @@ def beside(given: Given) -> Iterator[Figure]:
             other = told(process)
     yield Figure("light alone, p99", alone.p99_ms, "ms", note=f"{alone.rate:,.0f} a second")
     note = f"{mixed.rate:,.0f} a second, heavy {other.rate:,.0f}"
-    yield Figure("light beside heavy, p99", mixed.p99_ms, "ms", most=30, note=note)
+    yield Figure("light beside heavy, p99", mixed.p99_ms, "ms", most=15, note=note)
     yield Figure("failed requests", mixed.failed + other.failed, "", most=0)

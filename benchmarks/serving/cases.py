@@ -26,7 +26,7 @@ from instar.core.tools import Artifacts
 VERSION = "model_v20260101_0000"
 PATH = "/v2/models/m/infer"
 _BINARY = TaskKind.BINARY
-_COLOURS = ("blue", "red", "green")
+COLOURS = ("blue", "red", "green")
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ def cases() -> list[Case]:
         for i in range(12)
     ]
     texts = [
-        {"name": f"c{i}", "shape": [1], "datatype": "BYTES", "data": [_COLOURS[i]]}
-        for i in range(3)
+        {"name": f"c{i}", "shape": [1], "datatype": "BYTES", "data": [COLOURS[i]]} for i in range(3)
     ]
     return [
         Case("mlp", "matrix", _json([matrix])),
@@ -173,22 +172,38 @@ def _columns(graph: _Graph) -> tuple[Preprocessing, Task, bytes]:
         "LabelEncoder",
         "strings",
         domain="ai.onnx.ml",
-        keys_strings=list(_COLOURS),
+        keys_strings=list(COLOURS),
         values_int64s=[1, 2, 3],
         default_int64=0,
     )
-    embedded = graph.add("Gather", graph.random(4, 4), codes)
-    flat = graph.add("Reshape", embedded, graph.constant(np.array([-1, 12], np.int64)))
-    value = graph.add("Concat", _filled(graph), flat, axis=1)
-    value = graph.add("Relu", graph.dense(value, 24, 64))
-    value = graph.add("Relu", graph.dense(value, 64, 64))
+    last = _embedded(graph, _filled(graph), codes)
     preprocessing = Preprocessing(
         tuple(NumberColumn(f"n{i}", 0.0, 1.0, 0.0) for i in range(12)),
-        tuple(CategoryColumn(f"c{i}", _COLOURS) for i in range(3)),
+        tuple(CategoryColumn(f"c{i}", COLOURS) for i in range(3)),
     )
     inputs = [_info("numbers", TensorProto.FLOAT, 12), _info("strings", TensorProto.STRING, 3)]
-    sealed = graph.seal(graph.dense(value, 64, 2), 2, inputs)
+    sealed = graph.seal(last, 2, inputs)
     return preprocessing, Task(_BINARY, "answer", ("no", "yes")), sealed
+
+
+def _embedded(graph: _Graph, numbers: str, codes: str) -> str:
+    embedded = graph.add("Gather", graph.random(4, 4), codes)
+    flat = graph.add("Reshape", embedded, graph.constant(np.array([-1, 12], np.int64)))
+    value = graph.add("Concat", numbers, flat, axis=1)
+    value = graph.add("Relu", graph.dense(value, 24, 64))
+    value = graph.add("Relu", graph.dense(value, 64, 64))
+    return graph.dense(value, 64, 2)
+
+
+def network() -> bytes:
+    """Give the network of `columns` alone: its numbers are filled, its categories are codes.
+
+    It is what a team exports that prepares its rows in pandas; the weights are the same.
+    """
+    graph = _Graph()
+    last = _embedded(graph, "numbers", "codes")
+    inputs = [_info("numbers", TensorProto.FLOAT, 12), _info("codes", TensorProto.INT64, 3)]
+    return graph.seal(last, 2, inputs)
 
 
 def _cnn(graph: _Graph) -> tuple[Preprocessing, Task, bytes]:

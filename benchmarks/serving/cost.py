@@ -24,7 +24,8 @@ GOALS = {
     ("mlp", "fastapi"): 0.1,
     ("cnn", "bare"): 0.6,
     ("columns", "bare"): 0.5,
-    ("columns", "fastapi"): 0.2,
+    ("columns", "fastapi"): None,  # it runs our bundle: see `twin`
+    ("columns", "fastapi+pandas"): 0.2,
 }
 
 
@@ -60,7 +61,7 @@ def _told(name: str, spent: Mapping[str, list[float]]) -> Iterator[Figure]:
     for peer, costs in spent.items():
         note = f"{min(costs):.0f} to {max(costs):.0f}"
         yield Figure(f"{peer}, CPU per answer", statistics.median(costs), "µs", note=note)
-    for peer in spent.keys() - {"instar"}:
+    for peer in [one for one in spent if one != "instar"]:
         pairs = zip(spent["instar"], spent[peer], strict=True)
         ratio = statistics.median(ours / theirs for ours, theirs in pairs)
         yield Figure(f"instar of {peer}", ratio, "", most=GOALS.get((name, peer), 0.1))
@@ -78,4 +79,4 @@ def cnn(given: Given) -> Iterator[Figure]:
 
 def columns(given: Given) -> Iterator[Figure]:
     """Answer one row of 12 numbers and 3 categories by name, JSON, 64 connections."""
-    yield from cost("columns", ("bare", "fastapi"), given)
+    yield from cost("columns", ("bare", "fastapi", "fastapi+pandas"), given)

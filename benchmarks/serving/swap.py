@@ -41,7 +41,7 @@ def swaps(given: Given) -> Iterator[Figure]:
     yield Figure("a move, median", 1000 * statistics.median(taken), "ms")
     ratio = moved.p99_ms / calm.p99_ms
     note = f"{moved.p99_ms:.1f} and {calm.p99_ms:.1f} ms"
-    yield Figure("p99 while moving, of calm", ratio, "", most=1.5, note=note)
+    yield Figure("p99 while moving, of calm", ratio, "", most=1.2, note=note)
 
 
 def back(given: Given) -> Iterator[Figure]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from instar.bundle.columns import Reader, describe
+from instar.bundle.columns import NUMBERS, Reader, describe
 from instar.bundle.errors import BadValues, MissingColumns
 from instar.core.data import CategoryColumn, ImageColumn, NumberColumn, Preprocessing
 
@@ -95,3 +95,25 @@ def test_reader_keeps_uint8_images_and_narrows_whole_ones():
 def test_reader_refuses_other_images(scan):
     with pytest.raises(BadValues, match="in scan;"):
         Reader(GREY)({"scan": scan})
+
+
+@pytest.mark.parametrize(
+    "row", [[1.5, None], [0.1, 2], [1e39, np.nan], [True, np.float64(0.3)], [10**30, -0.0]]
+)
+def test_single_row_becomes_what_numpy_makes_of_it_alone_and_beside_others(row):
+    numbers = Preprocessing(numbers=TABLE.numbers)
+    reader, columns = Reader(numbers), {"x": [row[0]], "y": [row[1]]}
+    with np.errstate(over="ignore"):
+        wanted = np.array([row], np.float32)
+    for given in (columns, {NUMBERS: [row]}):
+        piece = reader.piece(given)
+        assert piece.numbers == wanted.tobytes()
+        both = reader.join([piece, reader.piece({"x": [1, 2], "y": [3, 4]})])
+        np.testing.assert_array_equal(both["numbers"][:1], wanted)
+        assert both["numbers"][1:].tolist() == [[1, 3], [2, 4]]
+
+
+@pytest.mark.parametrize("row", [["?", 1.0], [1.0], [1.0, 2.0, 3.0], [10**400, 1.0], [[1.0], 2.0]])
+def test_row_that_cannot_be_packed_is_refused_with_the_words_for_any_other(row):
+    with pytest.raises((BadValues, OverflowError)):
+        Reader(Preprocessing(numbers=TABLE.numbers))({NUMBERS: [row]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 from instar.core.errors import InstarError
 from instar.serving import batching
 from instar.serving.batching import HEAVY_ROWS, MOST_ROWS, Job, Runner
-from instar.serving.mistakes import Overloaded
+from instar.serving.connection import never
+from instar.serving.mistakes import ClientGone, Overloaded
 
 BAD, FAILS = -1.0, -2.0
 
@@ -67,9 +68,17 @@ class Scene:
     def refuse(self, job: Job, error: InstarError) -> None:
         self.answers[job.name] = error.code
 
-    def submit(self, name: str, *values: float, patience_s: float = 10.0) -> None:
+    def submit(
+        self,
+        name: str,
+        *values: float,
+        patience_s: float = 10.0,
+        gone: Callable[[], bool] = never,
+    ) -> None:
         now = time.perf_counter()
-        job = Job(lambda _: list(values), print, print, name, patience_s, now, pinned=False)
+        job = Job(
+            lambda _: list(values), print, print, name, patience_s, now, pinned=False, gone=gone
+        )
         job.take(SimpleNamespace(version=SimpleNamespace(bundle=self.bundle)))
         self.runner.submit(job)
 
@@ -165,6 +174,39 @@ def test_who_waited_too_long_is_not_answered_late() -> None:
         await scene.wait(3)
         assert scene.answers == {"first": [2.0], "second": Overloaded.code, "third": [6.0]}
         assert scene.bundle.runs == [1, 1]
+        scene.runner.close()
+
+    asyncio.run(act())
+
+
+def test_nothing_is_run_for_clients_that_left_a_crowd() -> None:
+    async def act() -> None:
+        scene, left = Scene(0.003, 0.02), set[str]()
+        for n in range(3 * HEAVY_ROWS):
+            name = str(n)
+            scene.submit(name, float(n), gone=lambda name=name: name in left)
+        left |= {str(n) for n in range(1, 3 * HEAVY_ROWS, 2)}
+        await scene.wait(3 * HEAVY_ROWS)
+        # The first ran at once; of the last ones, which are no crowd, nobody is left out.
+        gone = {name for name, answer in scene.answers.items() if answer == ClientGone.code}
+        assert gone == {str(n) for n in range(1, 2 * HEAVY_ROWS, 2)}
+        assert scene.bundle.runs == [1, HEAVY_ROWS // 2, HEAVY_ROWS // 2, HEAVY_ROWS - 1]
+        scene.runner.close()
+
+    asyncio.run(act())
+
+
+def test_queue_is_judged_by_what_rows_take_now() -> None:
+    async def act() -> None:
+        scene = Scene(0.003, 0.05)  # another program has the cores
+        for n in range(12):
+            scene.submit(str(n), 1.0)
+            await scene.wait(n + 1)
+        for n in range(4):
+            scene.submit(f"waiting {n}", 1.0)
+        with pytest.raises(Overloaded) as caught:
+            scene.submit("late", 1.0, patience_s=0.1)
+        assert caught.value.wait_s > 4 * 0.03
         scene.runner.close()
 
     asyncio.run(act())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -117,3 +118,22 @@ def test_score_has_its_bin(value: float, place: int) -> None:
     sheet = Sheet.anonymous(1)
     sheet.block(0).tally("v", 1, 1.0).score(value)
     assert sheet.read()["v"][1].scores.index(1) == place
+
+
+def test_run_of_answers_counts_as_its_answers_one_by_one() -> None:
+    chance = np.random.default_rng(0)
+    times, values = (10 ** chance.uniform(-3, 6, 500)).tolist(), chance.random(500).tolist()
+    times += [0.0, *BOUNDS_MS]
+    values += [1.0] * (len(times) - len(values))
+    sheet = Sheet.anonymous(2)
+    together, alone = (sheet.block(n).tally(f"v{n}", 1, 1.0) for n in (0, 1))
+    together.answered(times, values)
+    for milliseconds, value in zip(times, values, strict=True):
+        alone.count(milliseconds, rows=1)
+        alone.score(value)
+    one, other = (sheet.read()[f"v{n}"][1] for n in (0, 1))
+    assert (one.outcomes, one.rows, one.scores) == (other.outcomes, other.rows, other.scores)
+    assert one.total_ms == pytest.approx(other.total_ms)
+    # By the formula of the bounds: from one to the next by the fourth root of two.
+    places = [min(max(math.ceil(4 * math.log2(max(t, 0.01) / 0.01) - 1e-9), 0), 90) for t in times]
+    assert one.buckets == other.buckets == np.bincount(places, minlength=91).tolist()

@@ -56,7 +56,8 @@ PACKAGED = {
     "litserve": Peer("litserve", ("litserve==0.2.19", *_BESIDE)),
     "bentoml": Peer("bentoml", ("bentoml==1.4.39", *_BESIDE), "/infer"),
 }
-OURS = ("bare", "fastapi")  # in this environment; see `twin`
+# In this environment, see `twin`, and what each needs of it.
+OURS = {"bare": (), "fastapi": ("fastapi",), "fastapi+pandas": ("fastapi", "pandas")}
 
 
 def install(peer: Peer) -> str:
@@ -96,8 +97,8 @@ def missing(name: str) -> str:
     """Say why a peer cannot be measured; empty where it can."""
     if name in PACKAGED:
         return install(PACKAGED[name])
-    lacking = name == "fastapi" and importlib.util.find_spec("fastapi") is None
-    return "not installed" if lacking else ""
+    lacking = [one for one in OURS[name] if importlib.util.find_spec(one) is None]
+    return f"{', '.join(lacking)} not installed" if lacking else ""
 
 
 def asked(name: str, case: Case) -> tuple[str, Case]:

@@ -2,6 +2,9 @@
 
 `bare` is an ASGI application on uvicorn, with msgspec; `fastapi` is FastAPI with pydantic. Both run
 the same sealed bundle, in as many processes as the gateway, on one listening socket.
+`fastapi+pandas` is what teams write where rows have named columns: FastAPI again, a DataFrame of
+the row, missing values filled and categories encoded in pandas, and a bare ONNX Runtime session on
+the network behind that.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,55 @@ def bare(bundle: ServedBundle, kind: str) -> Application:
 
 def fastapi(bundle: ServedBundle, kind: str) -> Application:
     """Make a FastAPI application as its documentation has it."""
+
+    def predict(tensors: Sequence[Any]) -> Any:
+        if kind == "matrix":
+            return bundle.predict({NUMBERS: [tensors[0].data]})
+        return bundle.predict({tensor.name: tensor.data for tensor in tensors})
+
+    return _application(predict)
+
+
+def pandas(bundle: ServedBundle, kind: str) -> Application:
+    """Make a FastAPI application that prepares its rows in pandas.
+
+    Sources:
+        `fillna`, `astype` and `to_numpy` as in the user guide of pandas, "Working with missing
+        data" and "Categorical data".
+    """
+    if kind != "columns":
+        raise ValueError(kind)
+    return _application(in_pandas(bundle))
+
+
+def in_pandas(bundle: ServedBundle) -> Callable[[Sequence[Any]], Any]:
+    """Make what answers tensors by a DataFrame and a session on the network alone."""
+    import onnxruntime
+    import pandas as pd
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(cases.network(), options)
+    fill = {column.name: column.fill for column in bundle.preprocessing.numbers}
+    kinds = {
+        column.name: pd.CategoricalDtype(column.values)
+        for column in bundle.preprocessing.categories
+    }
+
+    def predict(tensors: Sequence[Any]) -> Any:
+        frame = pd.DataFrame({tensor.name: tensor.data for tensor in tensors})
+        numbers = frame[list(fill)].astype("float32").fillna(fill)
+        codes = [frame[name].astype(kind).cat.codes for name, kind in kinds.items()]
+        fed = {
+            "numbers": numbers.to_numpy("float32"),
+            "codes": np.column_stack(codes).astype("int64") + 1,  # 0: another one, or none
+        }
+        return session.run(["scores"], fed)[0]
+
+    return predict
+
+
+def _application(predict: Callable[[Sequence[Any]], Any]) -> Application:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
@@ -104,10 +156,7 @@ def fastapi(bundle: ServedBundle, kind: str) -> Application:
     app = FastAPI()
 
     async def infer(request: Asked) -> Answered:
-        if kind == "matrix":
-            scores = bundle.predict({NUMBERS: [request.inputs[0].data]})
-        else:
-            scores = bundle.predict({tensor.name: tensor.data for tensor in request.inputs})
+        scores = predict(request.inputs)
         out = Out(
             name="scores",
             shape=list(scores.shape),
@@ -121,6 +170,9 @@ def fastapi(bundle: ServedBundle, kind: str) -> Application:
     return app
 
 
+PEERS = {"bare": bare, "fastapi": fastapi, "fastapi+pandas": pandas}
+
+
 def main() -> None:
     """Print the address and serve: peer, case, root, processes."""
     peer, case, root, processes = sys.argv[1:5]
@@ -128,7 +180,7 @@ def main() -> None:
     bundle = ServedBundle.open(artifacts, cases.bundle(artifacts, case))
     bundle.warm()
     kind = cases.case(case).kind
-    application = {"bare": bare, "fastapi": fastapi}[peer](bundle, kind)
+    application = PEERS[peer](bundle, kind)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

@@ -22,8 +22,8 @@ from instar.bundle.errors import BrokenBundle, NewerBundle
 from instar.bundle.signature import safe
 from instar.core import codec, digest
 from instar.core.data import Preprocessing, Schema, Task
+from instar.core.files import File
 from instar.core.names import is_name
-from instar.core.records import File
 from instar.core.tools import Artifacts
 
 FORMAT = "instar.bundle/1"

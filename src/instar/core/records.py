@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from instar.core.data import Cleaning, Preprocessing, Schema, Snapshot, Split, Task, TaskKind
+from instar.core.files import File
 from instar.core.finding import Finding, Interval, Verdict
 from instar.core.policy import StepRule
 
@@ -50,15 +51,6 @@ class Network:
     def alone(self) -> Network:
         """Describe one member of an ensemble; what is none stays as it is."""
         return replace(self, ensemble=None)
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file of a bundle: its name there, its digest in the artifact store, bytes."""
-
-    name: str
-    digest: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from instar.core.errors import BackendError
-from instar.core.policy import RunPolicy
+
+if TYPE_CHECKING:  # a gateway starts without the policy's sections
+    from instar.core.policy import RunPolicy
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instar.core.errors import UnknownName
-from instar.core.policy import StoreSettings
 from instar.ledger.artifacts import DirectoryArtifacts
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a gateway starts without the policy's sections
+    from instar.core.policy import StoreSettings
     from instar.ledger.sweep import Store
 
 KINDS = ("folder", "s3")
@@ -26,14 +26,23 @@ def open_artifacts(root: Path, store: StoreSettings) -> Store:
         BadS3Url: the place in S3 is none.
         MissingExtra: boto3 is not installed.
     """
+    return open_at(root, store.artifacts)
+
+
+def open_at(root: Path, place: str) -> Store:
+    """Open an artifact store by its place alone, as `store.artifacts` says it.
+
+    Raises:
+        UnknownName, BadS3Url, MissingExtra: as `open_artifacts` does.
+    """
     folder = DirectoryArtifacts(root / "artifacts")
-    if not store.artifacts:
+    if not place:
         return folder
-    if not store.artifacts.startswith("s3:"):
-        raise UnknownName("artifact store", store.artifacts.partition(":")[0], KINDS)
+    if not place.startswith("s3:"):
+        raise UnknownName("artifact store", place.partition(":")[0], KINDS)
     from instar.ledger.s3 import S3Artifacts, locate
 
-    return S3Artifacts(locate(store.artifacts), folder)
+    return S3Artifacts(locate(place), folder)
 
 
 def rate_of(root: Path, store: StoreSettings) -> float | None:

@@ -25,7 +25,8 @@ from instar.bundle.columns import Piece
 from instar.bundle.errors import PredictionFailed
 from instar.bundle.runtime import ServedBundle
 from instar.core.errors import InstarError
-from instar.serving.mistakes import InvalidAnswer, Overloaded
+from instar.serving.connection import never
+from instar.serving.mistakes import ClientGone, InvalidAnswer, Overloaded
 
 if TYPE_CHECKING:
     from instar.serving.desk import Arm
@@ -34,6 +35,7 @@ LIGHT_S = 0.002  # a row that costs less is answered on the loop
 INLINE_S = 0.005  # so is a request that costs less as a whole
 MOST_ROWS = 32  # of one run: beyond it, batching gains next to nothing and costs latency
 HEAVY_ROWS = 8
+_EASE = 0.125  # how much of what a row took just now goes into what the next ones are held to take
 STUCK_S = 30.0  # a run in a thread that takes longer, and 100 times what it costs, never ends
 
 Scores = NDArray[np.float32]
@@ -44,7 +46,8 @@ class Job:
     """One request on its way to an answer.
 
     `read` takes the columns that a version reads out of it, `write` makes the reply of scores,
-    `done` sends it. `first` is the candidate that failed on it, where the champion answers instead.
+    `done` sends it, `gone` tells whether its client has left. `first` is the candidate that failed
+    on it, where the champion answers instead.
     """
 
     __slots__ = (
@@ -52,6 +55,7 @@ class Job:
         "columns",
         "done",
         "first",
+        "gone",
         "key",
         "name",
         "patience_s",
@@ -72,8 +76,9 @@ class Job:
         started: float,
         *,
         pinned: bool,
+        gone: Callable[[], bool] = never,
     ) -> None:
-        self.read, self.write, self.done = read, write, done
+        self.read, self.write, self.done, self.gone = read, write, done, gone
         self.name, self.patience_s, self.started, self.pinned = name, patience_s, started, pinned
         self.first: tuple[Arm, InstarError] | None = None
         self.key = b""  # under which its answer is kept; empty: it is not
@@ -146,8 +151,11 @@ class Runner:
         self._settle, self._refuse = settle, refuse
         self._loop = asyncio.get_running_loop()
         self._turn: list[Job] = []
+        self._turn_rows = 0
         self._queue: deque[Job] = deque()
         self._rows = 0  # that wait or run in the thread
+        self._pace_s = cost_s  # of a row there, under the load of this moment
+        self._began = 0.0
         self._thread: ThreadPoolExecutor | None = None
         self._busy = self._closed = False
         self._until = 0.0  # by when the thread has to be back
@@ -174,8 +182,9 @@ class Runner:
             if not self._turn:
                 self._loop.call_soon(self._flush)
             self._turn.append(job)
+            self._turn_rows += rows
             return
-        wait_s = self._rows * self._cost_s
+        wait_s = self._rows * self._pace_s
         if wait_s > job.patience_s:
             raise Overloaded(job.patience_s, wait_s)
         self._rows += rows
@@ -195,7 +204,8 @@ class Runner:
 
     def _flush(self) -> None:
         jobs, self._turn = self._turn, []
-        for some in _runs(jobs, MOST_ROWS):
+        rows, self._turn_rows = self._turn_rows, 0
+        for some in (jobs,) if rows <= MOST_ROWS else _runs(jobs, MOST_ROWS):
             if self.mark is None:
                 self._settle(some, *work(self._bundle, some))
                 continue
@@ -208,15 +218,13 @@ class Runner:
         """Give the thread what waits, as many rows as are worth one run."""
         now = time.perf_counter()
         while self._queue and not self._busy:
+            crowded = len(self._queue) > HEAVY_ROWS
             some = next(_runs(self._queue, HEAVY_ROWS))
             for _ in some:
                 self._queue.popleft()
-            late = [job for job in some if now - job.started > job.patience_s]
-            for job in late:
-                self._rows -= job.piece.rows
-                self._refuse(job, Overloaded(job.patience_s, now - job.started))
-            if live := [job for job in some if job not in late]:
-                self._busy = True
+            live = [job for job in some if self._awaited(job, now, crowded=crowded)]
+            if live:
+                self._busy, self._began = True, now
                 rows = sum(job.piece.rows for job in live)
                 self._until = time.monotonic() + max(STUCK_S, 100 * self._cost_s * rows)
                 if self.mark is not None:
@@ -227,6 +235,23 @@ class Runner:
                 future.add_done_callback(partial(self._ran, live))
         self._rest()
 
+    def _awaited(self, job: Job, now: float, *, crowded: bool) -> bool:
+        """Tell whether a job's turn comes in time for somebody; else refuse it.
+
+        Where more wait than one run takes, who has closed its side is held to have left: clients
+        lose patience and ask again, and what waits may be for nobody.
+        """
+        error: InstarError
+        if crowded and job.gone():
+            error = ClientGone()
+        elif now - job.started > job.patience_s:
+            error = Overloaded(job.patience_s, now - job.started)
+        else:
+            return True
+        self._rows -= job.piece.rows
+        self._refuse(job, error)
+        return False
+
     def _ran(self, jobs: list[Job], done: Future[tuple[Scores | None, Parts]]) -> None:
         """Go back from the thread to the loop, which may be gone."""
         with contextlib.suppress(RuntimeError):
@@ -236,7 +261,9 @@ class Runner:
         self._busy = False
         if self.mark is not None:
             self.mark((), True)
-        self._rows -= sum(job.piece.rows for job in jobs)
+        rows = sum(job.piece.rows for job in jobs)
+        self._rows -= rows
+        self._pace_s += _EASE * ((time.perf_counter() - self._began) / rows - self._pace_s)
         try:
             self._settle(jobs, *done.result())
         finally:

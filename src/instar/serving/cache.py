@@ -45,9 +45,11 @@ class Cache:
         """Name a question; empty where its answer is not kept."""
         if not self.size or piece.rows > _MOST_ROWS:
             return b""
+        numbers = piece.numbers
         try:
-            with np.errstate(over="ignore"):
-                numbers = np.asarray(piece.numbers, np.float32).tobytes()
+            if not isinstance(numbers, bytes):
+                with np.errstate(over="ignore"):
+                    numbers = np.asarray(numbers, np.float32).tobytes()
         except (TypeError, ValueError):  # the long way says what is wrong with it
             return b""
         strings = _lengths(np.asarray(piece.strings, object).ravel().tolist())

@@ -45,13 +45,22 @@ class Limits:
     waiting: int = 16
 
 
+def never() -> bool:
+    """Say of a client whose leaving nobody would see that it is there."""
+    return False
+
+
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """One request. `target` is path and query as sent; header names are in lower case."""
+    """One request. `target` is path and query as sent; header names are in lower case.
+
+    `gone` tells whether the client has closed its side since: mostly it waits no more.
+    """
 
     method: bytes
     target: bytes
     headers: dict[bytes, bytes]
     body: bytes
+    gone: Callable[[], bool] = never
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -138,6 +147,7 @@ class Connection(asyncio.Protocol):
         "_body",
         "_busy",
         "_call",
+        "_ended",
         "_fault",
         "_got",
         "_headers",
@@ -163,7 +173,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
         self._fault: tuple[int, str, str] | None = None
-        self._busy = self._paused = self._old = False
+        self._busy = self._paused = self._old = self._ended = False
         self._keep = True
         self._state, self._since, self._heard, self._stuck = _IDLE, 0.0, 0.0, 0.0
         self._peer = ""
@@ -206,7 +216,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Keep the writing side open for an answer that is under way."""
-        self._keep = False
+        self._keep, self._ended = False, True
         return self._busy
 
     def pause_writing(self) -> None:
@@ -259,7 +269,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         parser, body = self._parser, self._body
         whole = body[0] if len(body) == 1 else b"".join(body)
-        call = Call(parser.get_method(), self._target, self._headers, whole)
+        call = Call(parser.get_method(), self._target, self._headers, whole, self.gone)
         self._target, self._headers, self._body = b"", {}, []
         self._got, self._size, self._state = 0, 0, _IDLE
         keep, old = parser.should_keep_alive(), parser.get_http_version() == "1.0"
@@ -306,8 +316,8 @@ class Connection(asyncio.Protocol):
             return
         body, headers = reply.body, reply.headers
         if (
-            call
-            and len(body) >= encodings.WORTH
+            len(body) >= encodings.WORTH
+            and call
             and (asked := call.headers.get(b"accept-encoding"))
         ):
             body, headers = encodings.packed(body, asked, headers)
@@ -352,6 +362,10 @@ class Connection(asyncio.Protocol):
             self._refuse(408, f"a body within {limits.body_s:g} s", "a part of it")
         elif state == _LINGER and since > limits.linger_s:
             self.abort()
+
+    def gone(self) -> bool:
+        """Tell whether the client has left, or at least closed its side."""
+        return self._ended or self._transport is None
 
     def drain(self) -> None:
         """Close at once where nothing was begun; else after the answer."""

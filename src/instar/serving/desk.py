@@ -13,15 +13,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import msgspec
 
+from instar.bundle.columns import NUMBERS
 from instar.core.data import Task
 from instar.core.errors import BackendError, InputError, InstarError
 from instar.serving.answers import Writer
 from instar.serving.batching import Job, Parts, Runner, Scores
 from instar.serving.cache import Cache
-from instar.serving.connection import Done, Reply
+from instar.serving.connection import Done, Reply, never
 from instar.serving.lanes import MOST
 from instar.serving.mirror import Mirror
 from instar.serving.mistakes import InvalidAnswer, NotReady, TooMany, broken, failure
@@ -61,7 +63,10 @@ class Item(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arm:
-    """One version under one route, with everything that an answer of it needs."""
+    """One version under one route, with everything that an answer of it needs.
+
+    `width` is how many columns it reads, `numeric` whether all of them may come as one matrix.
+    """
 
     version: Version
     generation: int
@@ -71,6 +76,8 @@ class Arm:
     writer: Writer
     runner: Runner
     odd: Odd | None = None
+    width: int = 0
+    numeric: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +159,14 @@ class Desk:
                 Writer(self.model, name, version.bundle.task),
                 runners[version.manifest],
                 odd_of(version.bundle.task, version.bundle.schema),
+                len(version.inputs),
+                version.packed.keys() == {"numbers"},
             )
 
-        owners = shelf.router.owners
+        spans = shelf.router.spans
         arms = {
             name: arm(name, route.generation, route.shares.get(name, 0.0))
-            for name in dict.fromkeys((route.champion, *owners))
+            for name in dict.fromkeys((route.champion, *(owner for owner, _ in spans)))
         }
         named = {name: arm(name, 0, 0.0) for name in shelf.versions}
         for manifest in self._runners.keys() - manifests:
@@ -168,8 +177,9 @@ class Desk:
         for lane in (0, 1):
             self.block.leave(lane)
         self._look(shelf, named)
-        buckets = tuple(arms[name] for name in owners)
-        met = set[int]() if len(arms.keys() & set(owners)) > 1 else None
+        # Requests wait meanwhile: the 10,000 buckets are filled without a step of Python for each.
+        buckets = tuple(chain.from_iterable(repeat(arms[owner], size) for owner, size in spans))
+        met = set[int]() if len(spans) > 1 else None
         self.floor = Floor(shelf, named[route.champion], buckets, named, met)
         self.block.acknowledge(route.generation, os.getpid())
 
@@ -216,6 +226,7 @@ class Desk:
         name: str,
         pinned: str = "",
         patience_s: float = PATIENCE_S,
+        gone: Callable[[], bool] = never,
     ) -> None:
         """Have one request answered.
 
@@ -228,6 +239,7 @@ class Desk:
             name: The request's id, under which labels find it; empty: none ever will.
             pinned: The version that must answer; empty: the route chooses.
             patience_s: How long it waits in a queue.
+            gone: Tells whether its client has left, and nobody waits any more.
         Raises:
             NotReady: no version is in service.
             UnknownVersion: the pinned version is not loaded.
@@ -237,7 +249,8 @@ class Desk:
         floor = self.floor or self.ready()
         if self.inside >= MOST["predict"]:
             raise TooMany("predict", MOST["predict"])
-        job = Job(read, write, done, name, patience_s, time.perf_counter(), pinned=bool(pinned))
+        began = time.perf_counter()
+        job = Job(read, write, done, name, patience_s, began, pinned=bool(pinned), gone=gone)
         if pinned:
             arm = floor.find(pinned)
         else:
@@ -300,14 +313,16 @@ class Desk:
     def _settle(self, jobs: Sequence[Job], scores: Scores | None, parts: Parts) -> None:
         """Send the answers of one run."""
         now = time.perf_counter()
-        jobs[0].arm.tally.ran()
-        kept = jobs[0].arm.writer.form.kept
+        arm = jobs[0].arm
+        arm.tally.ran()
+        kept = arm.writer.form.kept
         if scores is not None:
             rows = kept(scores).tolist()
+            counted = len(rows) == len(jobs) and self._count(jobs, rows, now)
             at = 0
             for job in jobs:
                 end = at + job.piece.rows
-                self._answer(job, scores, at, rows[at:end], now)
+                self._answer(job, scores, at, rows[at:end], now, counted=counted)
                 at = end
             return
         for job, part in zip(jobs, parts, strict=True):
@@ -316,18 +331,47 @@ class Desk:
             else:
                 self._answer(job, part, 0, kept(part).tolist(), now)
 
+    def _count(self, jobs: Sequence[Job], rows: list[list[float]], now: float) -> bool:
+        """Count and log a run of good answers as a whole, where they are all alike.
+
+        Args:
+            rows: One of each job.
+        """
+        arm = jobs[0].arm
+        if arm.odd is not None or not arm.writer.classes:
+            return False
+        if any(job.arm is not arm or job.first is not None for job in jobs):
+            return False
+        times = [1000 * (now - job.started) for job in jobs]
+        arm.tally.answered(times, [row[1] if len(row) == 2 else max(row) for row in rows])
+        who, generation, share, words = arm.version.name, arm.generation, arm.share, OUTCOMES[_OK]
+        self.events += [
+            ("answered", job.name, who, generation, share, milliseconds, words, (row,))
+            for job, milliseconds, row in zip(jobs, times, rows, strict=True)
+        ]
+        return True
+
     def _answer(
-        self, job: Job, scores: Scores, at: int, rows: list[list[float]], now: float
+        self,
+        job: Job,
+        scores: Scores,
+        at: int,
+        rows: list[list[float]],
+        now: float,
+        *,
+        counted: bool = False,
     ) -> None:
         try:
-            arm = job.arm
-            if len(job.columns) < len(arm.version.inputs):
-                self._miss(arm.version, job.columns)
-            if job.first is not None:
-                failed, error = job.first
-                self._record(failed, job, _outcome(error), now, "", ())
-                self.rescued[failed.version.name] += 1
-            self._record(arm, job, _OK, now, job.name, rows)
+            arm, columns = job.arm, job.columns
+            # A matrix of all that a version reads is the one short request that lacks nothing.
+            if len(columns) < arm.width and not (arm.numeric and NUMBERS in columns):
+                self._miss(arm.version, columns)
+            if not counted:
+                if job.first is not None:
+                    failed, error = job.first
+                    self._record(failed, job, _outcome(error), now, "", ())
+                    self.rescued[failed.version.name] += 1
+                self._record(arm, job, _OK, now, job.name, rows)
             reply = job.write(arm, scores, at, rows)
         except Exception as error:  # noqa: BLE001 - it is told in the log, and as a 500
             reply = self._reply(error)
@@ -355,14 +399,10 @@ class Desk:
         rows: Sequence[Sequence[float]],
     ) -> None:
         milliseconds = 1000 * (now - job.started)
-        tally, classes = arm.tally, arm.writer.classes
-        if len(rows) == 1 and classes and outcome == _OK:
-            row = rows[0]
-            tally.answered(milliseconds, row[1] if len(row) == 2 else max(row))
-        else:
-            tally.count(milliseconds, outcome, len(rows))
-            for row in rows if classes else ():
-                tally.score(row[1] if len(row) == 2 else max(row))
+        tally = arm.tally
+        tally.count(milliseconds, outcome, len(rows))
+        for row in rows if arm.writer.classes else ():
+            tally.score(row[1] if len(row) == 2 else max(row))
         if outcome == _OK and arm.odd is not None:
             tally.odd(*arm.odd(rows))
         who = arm.version.name

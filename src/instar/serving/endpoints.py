@@ -241,6 +241,7 @@ class Endpoints:
             name=name,
             pinned=pinned,
             patience_s=_patience(headers) if b"x-timeout-ms" in headers else PATIENCE_S,
+            gone=call.gone,
         )
 
     def _predict(self, pinned: str, call: Call, done: Done) -> None:
@@ -263,6 +264,7 @@ class Endpoints:
             name=name,
             pinned=pinned,
             patience_s=_patience(headers),
+            gone=call.gone,
         )
 
     # --- the model repository -----------------------------------------------------------------

@@ -95,7 +95,7 @@ class Gateway:
         self._pids: dict[int, int] = {}
         self._lines: dict[int, socket.socket] = {}
         self._born: dict[int, float] = {}
-        self._ending = self._told = self._failed = False
+        self._ending = self._told = self._failed = self._over = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._welcomes: list[asyncio.Task[Any]] = []  # of the first workers
 
@@ -115,6 +115,7 @@ class Gateway:
         while not (self._ending and not self._pids):
             loop.run_forever()  # it is stopped where a worker is to be forked, or all is over
             self._fill()
+        self._over = True
         for task in self._tasks:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
@@ -244,7 +245,8 @@ class Gateway:
                     self._office.crashed(slot, version, requests)
             lived = time.monotonic() - self._born[slot]
             self._loop.call_later(0 if lived > _PAUSE_S else _PAUSE_S, self._replace, slot)
-        if self._ending and not self._pids:
+        # The last two workers may be told of twice: the second time nothing is to be stopped.
+        if self._ending and not self._pids and not self._over:
             self._loop.stop()
 
     def _replace(self, slot: int) -> None:

@@ -12,13 +12,15 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from instar.core.codec import encode
 from instar.core.errors import InstarError
-from instar.core.records import Phase, Release
 from instar.serving import routefile
 from instar.serving.exposition import family
+
+if TYPE_CHECKING:
+    from instar.core.records import Release
 
 _NOW, _BEFORE = "looks.jsonl", "looks.1.jsonl"
 _FULL = 256 << 10  # bytes; some fifty looks
@@ -65,6 +67,8 @@ def last(root: Path, update: str = "") -> dict[str, Any] | None:
 
 def exposed(model: str, root: Path) -> Iterator[str]:
     """Write each phase as a series of its own, and the step, as Prometheus text."""
+    from instar.core.records import Phase  # not before somebody asks: a gateway starts sooner
+
     standing = [look] if (look := _in_force(root)) else []
     yield from family(
         "instar_release_phase",

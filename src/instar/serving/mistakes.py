@@ -106,6 +106,15 @@ class Overloaded(BackendError):
         )
 
 
+class ClientGone(BackendError):
+    """Give up on a request whose client has left; the words reach nobody."""
+
+    code = "backend.client_gone"
+
+    def __init__(self) -> None:
+        super().__init__("a client that waits", "one that left", "ask again")
+
+
 class NoOffice(BackendError):
     """Report that the process that counts and joins labels does not answer."""
 

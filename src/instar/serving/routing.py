@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
+
 from instar.core.errors import InputError
 from instar.core.tools import Route
 
@@ -23,7 +25,8 @@ class Router:
 
     The first challenger owns the buckets from 0 up, a second one those from 9,999 down, the
     champion what lies between: a growing share only takes buckets from the champion. The same
-    unit gets the same version for as long as the salt and its bucket's owner stay.
+    unit gets the same version for as long as the salt and its bucket's owner stay. `spans` lists
+    the owners from bucket 0 up, and how many buckets each has.
 
     Example:
         >>> route = Route("m", 1, {"old": 0.9, "new": 0.1}, {"old": "a", "new": "b"}, "old", "s")
@@ -41,7 +44,8 @@ class Router:
         check(route)
         self._hash = xxh3_64_intdigest
         self._seed = xxh3_64_intdigest(route.salt.encode(errors="surrogatepass"))
-        self._owners = _owners(route)
+        self.spans = _spans(route)
+        self._owners = tuple(chain.from_iterable(repeat(name, n) for name, n in self.spans))
 
     def version(self, unit: str) -> str:
         """Name the version that answers a unit."""
@@ -85,10 +89,10 @@ def check(route: Route) -> None:
             raise BadRoute(f"a manifest for {version}", "none")
 
 
-def _owners(route: Route) -> tuple[str, ...]:
+def _spans(route: Route) -> tuple[tuple[str, int], ...]:
+    """Say who owns how many buckets, from bucket 0 up."""
     sizes = {v: round(share * BUCKETS) for v, share in route.shares.items() if share}
-    challengers = [version for version in sizes if version != route.champion]
-    first = [challengers[0]] * sizes[challengers[0]] if challengers else []
-    second = [challengers[1]] * sizes[challengers[1]] if len(challengers) > 1 else []
-    between = BUCKETS - len(first) - len(second)
-    return (*first, *[route.champion] * between, *second)
+    challengers = [(version, n) for version, n in sizes.items() if version != route.champion]
+    first, second = challengers[:1], challengers[1:2]
+    between = BUCKETS - sum(n for _, n in challengers[:2])
+    return tuple((name, n) for name, n in (*first, (route.champion, between), *second) if n > 0)

@@ -28,9 +28,8 @@ from numpy.typing import NDArray
 from instar.bundle.columns import Piece
 from instar.core.data import Task
 from instar.core.errors import InstarError
-from instar.core.policy import StoreSettings
 from instar.core.tools import Route
-from instar.ledger.artifact_stores import open_artifacts
+from instar.ledger.artifact_stores import open_at
 from instar.ledger.trust import trusted
 from instar.serving.batching import HEAVY_ROWS, LIGHT_S, MOST_ROWS, work
 from instar.serving.link import Link
@@ -77,7 +76,7 @@ class Shadows:
     def __init__(self, post: Post) -> None:
         self._post = post
         self._block = post.trials.block(post.slot)
-        self._artifacts = open_artifacts(post.root, StoreSettings(artifacts=post.artifacts))
+        self._artifacts = open_at(post.root, post.artifacts)
         self._cast: Cast | None = None
         self._buffer = bytearray(_MOST)
         self._loading = asyncio.Lock()

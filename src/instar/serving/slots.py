@@ -8,10 +8,10 @@ which outlives the processes, and anybody may read it without asking a worker.
 
 from __future__ import annotations
 
-import math
 import mmap
 import struct
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +44,6 @@ _SCORES = _LATENCY + STEPS
 _BLOCK = _BLOCK_HEAD + _SLOTS * _SLOT
 # Where a slot's counts, its latencies and its last words begin: for others that lay it out.
 COUNTS, TIMES, REST = _OK, _LATENCY, _SCORES
-_ceil, _log2 = math.ceil, math.log2
 _LOOKS = 1000  # at a block that is being put together
 
 
@@ -110,17 +109,19 @@ class Tally:
         words[at + _NS] += int(1e6 * milliseconds)
         words[at + _ROWS] += rows
 
-    def answered(self, milliseconds: float, value: float) -> None:
-        """Count a good answer of one row and its score: what almost every request is."""
+    def answered(self, times: Sequence[float], values: Sequence[float]) -> None:
+        """Count good answers of one row each, by their milliseconds and scores.
+
+        A run's answers are counted together, as a word of shared memory costs more than a sum.
+        """
         words, at = self._words, self._at
-        place = 0
-        if milliseconds > _FINEST_MS:
-            place = min(_ceil(4 * _log2(milliseconds / _FINEST_MS)), STEPS - 1)
-        words[at + _OK] += 1
-        words[at + _LATENCY + place] += 1
-        words[at + _NS] += int(1e6 * milliseconds)
-        words[at + _ROWS] += 1
-        words[at + _SCORES + (int(BINS * value) if value < 1 else BINS - 1)] += 1
+        words[at + _OK] += len(times)
+        words[at + _ROWS] += len(times)
+        words[at + _NS] += int(1e6 * sum(times))
+        for milliseconds in times:
+            words[at + _LATENCY + bucket(milliseconds)] += 1
+        for value in values:
+            words[at + _SCORES + (int(BINS * value) if value < 1 else BINS - 1)] += 1
 
     def score(self, value: float) -> None:
         """Count a score from 0 to 1."""
@@ -141,11 +142,8 @@ class Tally:
 
 
 def bucket(milliseconds: float) -> int:
-    """Find the place of a latency in `BOUNDS_MS`."""
-    if milliseconds <= _FINEST_MS:
-        return 0
-    place = math.ceil(4 * math.log2(milliseconds / _FINEST_MS))
-    return place if place < STEPS else STEPS - 1
+    """Find the place of a latency in `BOUNDS_MS`; the last one takes what is longer."""
+    return bisect_left(BOUNDS_MS, milliseconds, 0, STEPS - 1)
 
 
 class Sheet:
@@ -281,12 +279,13 @@ class Block:
 
     def place(self, version: str, generation: int, share: float) -> int:
         """Find or make the slot of a version under a route; return where it begins."""
-        for at, name, route in self._used():
-            if (name, route) == (version, generation):
+        words = self._words
+        for at in _places():
+            mine = words[at + _USED] and words[at + _ROUTE] == generation
+            if mine and _name(words, at) == version:
                 return at
         self._make_room(version)
-        at = next(at for at in _places() if not self._words[at + _USED])
-        words = self._words
+        at = next(at for at in _places() if not words[at + _USED])
         words[at : at + _SLOT] = memoryview(bytes(8 * _SLOT)).cast("Q")
         words[at + _ROUTE] = generation
         words[at + _SHARE] = _bits(share)
@@ -312,7 +311,7 @@ class Block:
                 yield _name(copy, at), copy[at + _ROUTE], copy[at : at + _SLOT]
 
     def _used(self) -> list[tuple[int, str, int]]:
-        words = self._words
+        words = memoryview(bytes(self._words)).cast("Q")  # a copy is quicker to read
         return [(at, _name(words, at), words[at + _ROUTE]) for at in _places() if words[at + _USED]]
 
     def _make_room(self, version: str) -> None:
@@ -321,7 +320,8 @@ class Block:
         mine = sorted((g, at) for at, name, g in used if name == version and g)
         if len(mine) >= KEPT:
             self._fold(version, [at for _, at in mine[: len(mine) - KEPT + 1]], used)
-        while len(used := self._used()) >= _SLOTS - 1:
+            used = self._used()
+        while len(used) >= _SLOTS - 1:
             latest: dict[str, int] = {}
             for _, name, generation in used:
                 latest[name] = max(generation, latest.get(name, 0))
@@ -331,6 +331,7 @@ class Block:
                 self._fold(oldest, theirs, used)
             else:
                 self._words[next(at for at, name, _ in used if name == oldest) + _USED] = 0
+            used = self._used()
 
     def _fold(self, version: str, places: list[int], used: list[tuple[int, str, int]]) -> None:
         words = self._words

@@ -101,8 +101,10 @@ class Reading:
         taken: Columns = {}
         readers = self._readers
         try:
-            if len(tensors) == 1 and tensors[0].shape == self._matrix:
-                return self._numbers(tensors[0])
+            if len(tensors) == 1 and (tensor := tensors[0]).shape == self._matrix:
+                values = _NUMBERS[tensor.datatype](tensor.data)
+                whole = tensor.name == "numbers" and len(values) == self._matrix[1]
+                return {NUMBERS: [values]} if whole else None
             for tensor in tensors:
                 values = readers[tensor.name][tensor.datatype](tensor.data)
                 if len(values) != 1 or tensor.shape != _ONE:
@@ -111,12 +113,6 @@ class Reading:
         except (KeyError, TypeError, msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return None
         return taken if taken and len(taken) == len(tensors) else None
-
-    def _numbers(self, tensor: Tensor) -> Columns | None:
-        if tensor.name != "numbers":
-            return None
-        values = _NUMBERS[tensor.datatype](tensor.data)
-        return {NUMBERS: [values]} if len(values) == self._matrix[1] else None
 
 
 def columns(

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from instar.bundle.runtime import ServedBundle
+from instar.core.files import File
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import ValidatePolicy
-from instar.core.records import Bundle, File
+from instar.core.records import Bundle
 from instar.stages.validate.evidence import Evidence, answer
 from instar.testing.bundles import TASK, tiny_bundle
 from instar.testing.tools import MemoryArtifacts

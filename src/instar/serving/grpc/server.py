@@ -146,7 +146,7 @@ class Server:
         patience_s = PATIENCE_S if remaining is None else max(0.0, min(PATIENCE_S, remaining))
         answered = _Answer()
         try:
-            self._ask(data, context, answered.take, patience_s)
+            self._ask(data, context, answered, patience_s)
             reply = await answered.future
         except InstarError as error:
             self._desk.refused += isinstance(error, InputError)
@@ -159,9 +159,7 @@ class Server:
             reply = msgspec.structs.replace(reply, status=504)  # it is the client that is in haste
         return await _told(reply, context)
 
-    def _ask(
-        self, data: bytes, context: Any, done: Callable[[Reply], None], patience_s: float
-    ) -> None:
+    def _ask(self, data: bytes, context: Any, answered: _Answer, patience_s: float) -> None:
         if self._ending:
             raise Ending
         request = messages.read(tensors.REQUEST, data)
@@ -176,11 +174,12 @@ class Server:
         self._desk.predict(
             lambda arm: arm.reading(asked),
             lambda arm, scores, at, rows: tensors.answer(infer, model, arm, scores, at, rows),
-            done,
+            answered.take,
             unit=unit or request.id,
             name=request.id,
             pinned=pinned,
             patience_s=patience_s,
+            gone=answered.future.cancelled,
         )
 
     # --- everything else ----------------------------------------------------------------------
