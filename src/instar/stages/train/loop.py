@@ -82,6 +82,7 @@ def fit(
                 run.losses = torch.zeros(steps, device=device.place)
                 run.norms += [0.0] * steps
             norms = torch.tensor(run.norms[-steps:], device=device.place)
+            loss_at, norm_at = run.losses.unbind(), norms.unbind()  # views: indexing takes longer
             judged = (run.first_loss, *(epoch.valid_loss for epoch in run.history))
             dealt = islice(source.deal(order, course), run.step, None)
             for step, (data, places) in enumerate(dealt, run.step):  # places: (b,)
@@ -94,7 +95,7 @@ def fit(
                 asked = [part.index_select(0, mine) for part in data.inputs]
                 out = ask(*course.lesson.asked(asked, truth))  # (b, k)
                 loss = course.loss(out, truth)  # ()
-                run.losses[step] = loss.detach()
+                loss_at[step].copy_(loss.detach())
                 for term in course.terms:
                     loss = loss + term(out, data, mine)  # ()
                 if team is not None:
@@ -104,7 +105,7 @@ def fit(
                 flat.gather()
                 if team is not None:
                     stop = team.summed(
-                        flat.gradient, run.losses[step], weight, stopping=keeper.pulse.stopping()
+                        flat.gradient, loss_at[step], weight, stopping=keeper.pulse.stopping()
                     )
                     team.same(net)
                 scaler.unscale_(optimizer)
@@ -113,9 +114,9 @@ def fit(
                 flat.penalise(course.l1, course.l2)
                 for there, worth in anchors:
                     flat.pull(there, worth)
-                flat.clip(course.clip, norms[step])
+                flat.clip(course.clip, norm_at[step])
                 if scaler.is_enabled():  # a step that FP16 could not hold counts as none
-                    norms[step].nan_to_num_(0.0, 0.0)
+                    norm_at[step].nan_to_num_(0.0, 0.0)
                 scaler.step(optimizer)
                 scaler.update()
                 if course.average:
