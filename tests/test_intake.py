@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from instar import intake
 from instar.bundle.errors import FixedBatch, UnreadableGraph
 from instar.core.data import Column, InputSpec, Kind, Role, Schema
-from instar.core.errors import InputError
-from instar.core.policy import DataSettings, TrainPolicy
+from instar.core.errors import InputError, UnknownName
+from instar.core.policy import DataSettings, MetricRule, TrainPolicy
 from instar.core.records import ModelVersion, Network
 from instar.intake import recipe_of
 from instar.models.build import build
@@ -175,6 +175,10 @@ def test_adopted_model_answers_as_its_network_does(project: Project, tmp_path: P
         said = network.eval()(*(torch.tensor(part) for part in inputs))[:, 0]
     expected = roc_auc_score(held["up"] == "yes", said.numpy())
     assert made.metrics["auroc"] == pytest.approx(expected, abs=1e-6)
+    # What production will be held to is known from the first champion on.
+    right = float(((said.numpy() > 0) == (held["up"] == "yes").to_numpy()).mean())
+    assert list(made.metrics) == ["auroc", "accuracy"]
+    assert made.metrics["accuracy"] == pytest.approx(right)
 
 
 def test_adoption_keeps_rows_without_a_label_out(project: Project, tmp_path: Path) -> None:
@@ -186,6 +190,16 @@ def test_adoption_keeps_rows_without_a_label_out(project: Project, tmp_path: Pat
 def test_holdout_with_a_new_category_is_taken(project: Project, tmp_path: Path) -> None:
     held = rows(100, 2).with_columns(shop=pl.lit("west"))
     assert take_over(project, tmp_path, holdout=held)[0].holdout[0].rows == 100
+
+
+def test_adoption_refuses_a_holdout_that_was_learnt_from(project: Project, tmp_path: Path) -> None:
+    own = rows(300, 1)
+    with pytest.raises(intake.LearntHoldout, match="80 of 100 rows"):
+        take_over(project, tmp_path, holdout=pl.concat([own[:80], rows(20, 2)]))
+    # Rows of a coarse table agree by chance, as its training rows do with each other.
+    coarse = own.with_columns(x=pl.col("x").sign())
+    held = rows(100, 2).with_columns(x=pl.col("x").sign())
+    assert take_over(project, tmp_path, train=coarse, holdout=held)[0].holdout[0].rows == 100
 
 
 UNFIT: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
@@ -262,6 +276,34 @@ def test_request_without_a_feature_that_is_ignored_by_now(
             intake.ask(less, made, rows(50, 3), tools, "fresh")
         return
     assert intake.ask(less, made, rows(50, 3), tools, "fresh").features == ("shop",)
+
+
+def test_column_that_came_new_is_left_out_once_the_policy_ignores_it(
+    project: Project, tmp_path: Path
+) -> None:
+    made, tools = take_over(project, tmp_path)
+    fresh = rows(50, 3)
+    more = fresh.with_columns(extra=pl.lit(1))
+    with pytest.raises(
+        InputError, match=r"'extra' besides; drop it, or name it under data\.ignore"
+    ):
+        intake.ask(project, made, more, tools, "fresh")
+    asked = intake.ask(with_data(project, ignore=("extra",)), made, more, tools, "fresh")
+    assert asked.fresh.digest == intake.ask(project, made, fresh, tools, "fresh").fresh.digest
+
+
+def test_metric_that_nobody_knows_is_refused_before_anything_is_trained(
+    project: Project, tmp_path: Path
+) -> None:
+    judged = replace(project.policy.validate, metrics={"auc": MetricRule()})
+    wrong = replace(project, policy=replace(project.policy, validate=judged))
+    with pytest.raises(
+        UnknownName, match=r"metric of a binary task out of accuracy, auroc, .*'auc'"
+    ):
+        take_over(wrong, tmp_path)
+    made, tools = take_over(project, tmp_path)
+    with pytest.raises(UnknownName, match="'auc'"):
+        intake.ask(wrong, made, rows(50, 3), tools, "fresh")
 
 
 def test_data_that_do_not_fit_leave_no_artifact(project: Project, tmp_path: Path) -> None:

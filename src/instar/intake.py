@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 
 from instar import provenance
@@ -23,7 +24,7 @@ from instar.bundle.runtime import ServedBundle
 from instar.core.codec import decode
 from instar.core.data import Kind, Preprocessing, Role, Schema, Snapshot, Task
 from instar.core.digest import digest_bytes
-from instar.core.errors import InputError, InstarError
+from instar.core.errors import InputError, InstarError, UnknownName
 from instar.core.finding import Verdict
 from instar.core.policy import TrainPolicy
 from instar.core.records import Members, ModelVersion, Network, Pretrained, Request
@@ -43,7 +44,8 @@ from instar.policy import Project
 from instar.stages.package import inspect, seal
 from instar.stages.train import growth, learnt_elsewhere
 from instar.stages.train.sample import keep, size
-from instar.stats.metrics import primary, score
+from instar.stats.metrics import fitting, primary, score
+from instar.tasks import form_of
 
 _WEIGHTS, _PREPROCESSING, _KEY = 16 << 30, 16 << 20, 1 << 16  # bytes, at most
 
@@ -80,6 +82,19 @@ class GraphForWeights(InputError):
             "the network's weights as safetensors",
             f"{name}, a sound ONNX graph, which cannot be trained on",
             "save the state_dict that it was exported from: safetensors.torch.save_file",
+        )
+
+
+class LearntHoldout(InputError):
+    """Refuse a holdout that the model learnt from."""
+
+    code = "input.learnt_holdout"
+
+    def __init__(self, shared: int, rows: int) -> None:
+        super().__init__(
+            "a holdout of rows that the model did not learn from",
+            f"{shared} of {rows} rows that stand in the training rows, too",
+            "give --holdout rows that were kept apart",
         )
 
 
@@ -139,10 +154,11 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
     Raises:
         InputError: the data cannot be used; nothing was written.
     """
+    _refuse_metrics(project, champion.task)
     features = features_of(project, champion.schema)
     admit = project.policy.admit
     frame = conform(
-        read_frame(source),
+        _without_ignored(read_frame(source), project, champion.schema),
         champion.schema,
         champion.task,
         features,
@@ -164,6 +180,20 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
     _keep_source(network, tools)
     return Asked(snapshot, task, network, features, _keep_elsewhere(elsewhere, tools))
+
+
+def _refuse_metrics(project: Project, task: Task) -> None:
+    """Tell of a metric that nobody knows before anything is trained for it."""
+    known = fitting(task)
+    for name in project.policy.validate.metrics:
+        if name not in known:
+            raise UnknownName(f"metric of a {task.kind.value} task", name, known)
+
+
+def _without_ignored(frame: pl.DataFrame, project: Project, schema: Schema) -> pl.DataFrame:
+    """Leave out columns that came new and that the policy ignores: the schema has none of them."""
+    known = {column.name for column in schema.columns}
+    return frame.drop([n for n in project.policy.data.ignore if n not in known], strict=False)
 
 
 def _elsewhere(
@@ -260,9 +290,11 @@ def adopt(
     task = complete_task(frame, project.task)
     schema = infer_schema(frame, task, settings)
     names = tuple(column.name for column in schema.features)
+    _refuse_metrics(project, task)
     learnt = conform(frame, schema, task, names).filter(labelled(task))
     held = conform(read_frame(holdout), schema, task, names, unknown_category="other")
     held = held.filter(labelled(task))
+    _refuse_learnt(learnt, held)
     prepared = (
         read_preprocessing(preprocessing, schema)
         if preprocessing
@@ -290,10 +322,11 @@ def adopt(
     _keep_source(network, tools)
     answers = logits(module, prepare.inputs(replay, prepared))
     kept, kept_logits = keep(replay, answers, schema, task.time, tools.artifacts)
-    metric = primary(task.kind)
+    told = dict.fromkeys((primary(task.kind), *form_of(task).live))  # what production is held to
     scores = ServedBundle.open(tools.artifacts, sealed.manifest).predict(
         prepare.columns(held, prepared)
     )
+    truth = prepare.labels(held, task)
     return ModelVersion(
         name=version,
         task=task,
@@ -307,8 +340,18 @@ def adopt(
         replay=kept,
         replay_logits=kept_logits,
         recipe=recipe_of(project.policy.train),
-        metrics={metric: score(metric, scores, prepare.labels(held, task))},
+        metrics={name: score(name, scores, truth) for name in told},
     )
+
+
+def _refuse_learnt(learnt: pl.DataFrame, held: pl.DataFrame) -> None:
+    """Refuse a holdout whose rows the model mostly learnt from: every comparison would rest on it.
+
+    Rows of a coarse table agree by chance; about as often as training rows agree with each other.
+    """
+    shared = held.hash_rows().is_in(learnt.hash_rows().implode())
+    if float(shared.mean() or 0.0) > 0.5 + float(learnt.hash_rows().is_duplicated().mean() or 0.0):  # type: ignore[arg-type] # floats
+        raise LearntHoldout(int(shared.sum()), held.height)
 
 
 def vouched(weights: Path, digest: str, signature: Path, keys: Sequence[Path]) -> None:

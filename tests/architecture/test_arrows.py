@@ -45,7 +45,17 @@ ARROWS: dict[str, set[str]] = {
     "watchdog": {"core"},
     "outbox": {"core", "ledger"},
     "pipeline": {"core", "ledger", "stages", "provenance", "bundle"},
-    "intake": {"core", "bundle", "data", "models", "stats", "policy", "stages", "provenance"},
+    "intake": {
+        "core",
+        "bundle",
+        "data",
+        "models",
+        "stats",
+        "policy",
+        "stages",
+        "tasks",
+        "provenance",
+    },
     "retrace": {"core", "ledger", "models", "pipeline", "provenance", "stages"},
     "worker": {
         "core",

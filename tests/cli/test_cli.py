@@ -15,6 +15,7 @@ import pytest
 from instar import cli
 from instar.cli import show
 from instar.cli.demo import MARK, _clear
+from instar.core.data import Cleaning
 from instar.core.errors import BackendError, InputError, InstarError, IntegrityError, PolicyError
 from instar.core.records import Phase
 from instar.ledger.artifacts import DirectoryArtifacts
@@ -288,6 +289,40 @@ def test_words_of_data_are_shown_as_they_are(
     status, out, _ = instar("check", "fresh.parquet")
     assert status == 0
     assert "missing:[red]x[/blue] [/bold] is missing" in out
+
+
+def test_status_without_a_champion_says_what_comes_next(instar: Instar, tmp_path: Path) -> None:
+    (tmp_path / "instar.yaml").write_text(line.YAML)
+    _, out, _ = instar("status")
+    assert "next: instar adopt WEIGHTS" in out
+
+
+def test_check_says_what_would_pass_of_what_decides_alone(
+    instar: Instar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decides = line.finding("missing:x", line.Verdict.FAIL, passes_if="x in each row")
+    shown = line.finding("drift:x", line.Verdict.FAIL, passes_if="less drift", enforced=False)
+    held = Cleaning("hold rows back", "", 7)
+    found = replace(line.ADMISSION, findings=(shown, decides), cleaning=(held,))
+    monkeypatch.setattr(Workspace, "_work", lambda *_, **__: {"admission": line.encode(found)})
+    line.lay_out(tmp_path).close()
+    (tmp_path / "fresh.parquet").touch()
+    _, out, _ = instar("check", "fresh.parquet")
+    assert "passes if x in each row" in out
+    assert "drift:x drift:x says fail  (reported only)" in out
+    assert "less drift" not in out
+    assert "  hold rows back: 7 rows" in out
+
+
+def test_outcome_says_once_what_is_open_and_its_commands_on_one_line(
+    instar: Instar, tmp_path: Path
+) -> None:
+    line.lay_out(tmp_path, line.REQUEST, *line.MADE[:4], line.TOO_GOOD).close()
+    _, out, _ = instar("status", "u0001")
+    assert out.count("suspicious says inconclusive") == 1
+    assert out.rstrip().endswith(
+        "next: instar approve u0001 --override suspicious --by NAME --reason WHY"
+    )
 
 
 def test_verdicts_are_exit_codes() -> None:

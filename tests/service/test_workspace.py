@@ -313,7 +313,8 @@ def test_rollback_during_a_release_names_the_abort(folder: Path, phase: Phase) -
 def test_next_step_is_a_command_that_helps(folder: Path) -> None:
     with line_of(folder, *line.MADE[:4], line.TOO_GOOD) as journal:
         space = line.space(folder)
-        assert space.outcome("u0001").next == "people who vouch for it"  # not what is only reported
+        wanted = "instar approve u0001 --override suspicious --by NAME --reason WHY"
+        assert space.outcome("u0001").next == wanted  # not what is only reported
         line.file(journal, line.approval())
         assert space.outcome("u0001").next == "instar release u0001"
         line.file(journal, line.moving(Phase.STEP, 0.1))

@@ -94,9 +94,11 @@ def _outcome(done: Outcome) -> None:
     console.print(f"  champion  {done.champion}")
     if done.candidate:
         console.print(f"  candidate {done.candidate}")
-    findings([encode(f) for f in done.findings if f.verdict is not Verdict.PASS])
-    console.print(Text(f"  {done.message}"), soft_wrap=True)
-    console.print(Text(f"  next: {done.next}", style="bold"))
+    bad = [f for f in done.findings if f.verdict is not Verdict.PASS]
+    findings([encode(f) for f in bad])
+    if done.message != "; ".join(f.message for f in bad):  # else it stands there already
+        console.print(Text(f"  {done.message}"), soft_wrap=True)
+    console.print(Text(f"  next: {done.next}", style="bold"), soft_wrap=True)
 
 
 def nothing(done: Mapping[str, Any]) -> None:
@@ -111,7 +113,7 @@ def mark(verdict: str) -> Text:
 
 
 def findings(found: list[Mapping[str, Any]]) -> None:
-    """Show findings one by one, each with what would make it pass."""
+    """Show findings one by one, each that decides with what would make it pass."""
     for finding in found:
         watched = "" if finding["enforced"] else "  (reported only)"
         console.print(
@@ -126,7 +128,7 @@ def findings(found: list[Mapping[str, Any]]) -> None:
             ),
             soft_wrap=True,
         )
-        if finding["passes_if"]:
+        if finding["passes_if"] and finding["enforced"]:
             line = Text(f"      passes if {finding['passes_if']}", style="dim")
             console.print(line, soft_wrap=True)
 
@@ -144,9 +146,9 @@ def begun(done: Mapping[str, Any]) -> None:
 
 def adopted(done: Mapping[str, Any]) -> None:
     """Say what was taken over."""
-    measured = ", ".join(f"{name} {value:.4f}" for name, value in done["metrics"].items())
+    metric, value = next(iter(done["metrics"].items()))  # the one that decides; --json has all
     console.print(f"[green]✔[/green] [bold]{done['champion']}[/bold] is the champion")
-    console.print(f"  {measured} on its holdout")
+    console.print(f"  {metric} {value:.4f} on its holdout")
     console.print("  next: instar check DATA, instar update DATA --reason WHY, instar serve")
 
 
@@ -157,7 +159,8 @@ def admission(done: Mapping[str, Any]) -> None:
     console.print(Text.assemble(mark(found["verdict"]), f" {found['rows']:,} rows: {said}"))
     findings(_sorted(found["findings"]))
     for step in found["cleaning"]:
-        console.print(Text(f"  {step['action']} {step['column']}: {step['rows']:,} rows"))
+        what = " ".join(word for word in (step["action"], step["column"]) if word)
+        console.print(Text(f"  {what}: {step['rows']:,} rows"))
 
 
 def plan(done: Mapping[str, Any]) -> None:
@@ -191,6 +194,8 @@ def rolled_back(done: Mapping[str, Any]) -> None:
 def status(done: Mapping[str, Any]) -> None:
     """Show the model line and its updates."""
     console.print(f"[bold]{done['model']}[/bold]  champion {done['champion'] or 'none yet'}")
+    if not done["champion"]:
+        console.print("  next: instar adopt WEIGHTS --train DATA --holdout DATA")
     if found := done["traffic"]:
         after = found["next"] or "closed by the next command that works, or by instar serve"
         gap = Text.assemble("  ", mark("inconclusive"), f" {found['problem']}; {after}")

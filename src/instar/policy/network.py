@@ -57,7 +57,8 @@ def _text(document: Document, value: dict[str, Any], name: str) -> str | None:
 def _function(document: Document, build: str, options: dict[str, Any]) -> None:
     if len(build) > _LONGEST or not FUNCTION.fullmatch(build):
         origin = document.origin(("network", "build"))
-        raise ImpossibleValue("network.build", "module:function", build, origin, "see the README")
+        todo = "write nets:build, or a family: {family: mlp}"
+        raise ImpossibleValue("network.build", "module:function", build, origin, todo)
     for name in options:
         raise UnknownKey(f"network.{name}", document.origin(("network", name)), ["build", "head"])
 

@@ -96,8 +96,8 @@ def _next(name: str, update: Update) -> str:
             if approval is not None and approval.verdict is Verdict.PASS:
                 return f"instar release {name}"
             open_ = [f for f in update.findings if f.enforced and f.verdict is not Verdict.PASS]
-            hints = [f.passes_if for f in open_ if f.passes_if]
-            return hints[0] if hints else f"instar approve {name} --by NAME"
+            asked = (_vote(name, f.code.removeprefix("override:")) for f in open_)
+            return ", and: ".join(asked) or _vote(name, "approvals")
         case State.RELEASING:
             release = update.get(Release)
             return _next_of(name, release.paused if release else None)
@@ -107,6 +107,12 @@ def _next(name: str, update: Update) -> str:
             return f"instar report {name}"
         case _:
             return "instar status"
+
+
+def _vote(name: str, code: str) -> str:
+    """Write the command by which a person settles a finding."""
+    over = "" if code == "approvals" else f" --override {code}"
+    return f"instar approve {name}{over} --by NAME" + (" --reason WHY" if over else "")
 
 
 def _next_of(name: str, pause: Pause | None) -> str:

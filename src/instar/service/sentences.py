@@ -147,7 +147,8 @@ def _where(environment: Environment | None) -> Iterator[str]:
 def _admission(made: Admission) -> Iterator[str]:
     yield f"{made.rows:,} rows, {made.quarantined:,} of them held back; {judged(made.findings)}"
     for step in made.cleaning:
-        yield f"{step.action} {step.column}: {step.rows:,} rows"
+        what = " ".join(word for word in (step.action, step.column) if word)
+        yield f"{what}: {step.rows:,} rows"
     if made.split:
         for name in ("train", "valid", "test"):
             yield f"{name}: {data(getattr(made.split, name))}"

@@ -1,8 +1,15 @@
 import csv
+import re
 
 import pytest
 
-from instar.data.readers.delimited import RaggedRows, TwinColumns, WrongEncoding, read
+from instar.data.readers.delimited import (
+    RaggedRows,
+    TwinColumns,
+    WrongDelimiter,
+    WrongEncoding,
+    read,
+)
 from instar.data.readers.errors import EmptyFile
 
 
@@ -42,6 +49,15 @@ def test_read_ragged_row_is_refused_with_its_line(tmp_path, row, fields):
     path = write(tmp_path, f'a,b,c\n1,"x,\ny",3\n{row}\n4,5,6\n')
     with pytest.raises(RaggedRows, match=rf"got {fields} in line 3 of rows\.csv"):
         read(path)
+
+
+@pytest.mark.parametrize(("sign", "told"), [(";", "';'"), ("\t", "a tab"), ("|", "'|'")])
+def test_read_other_delimiter_is_refused_by_its_name(tmp_path, sign, told):
+    path = write(tmp_path, f'"a"{sign}b\n1{sign}2,5\n')
+    with pytest.raises(WrongDelimiter, match=rf"got {re.escape(told)} between the names in rows"):
+        read(path)
+    assert read(write(tmp_path, f"a,b{sign}c\n1,2\n")).columns == ["a", f"b{sign}c"]
+    assert read(write(tmp_path, "a\n1;2\n")).width == 1  # only the header is looked at
 
 
 def test_read_name_that_stands_twice_is_refused(tmp_path):

@@ -129,6 +129,13 @@ def test_conform_labels_that_teach_nothing_are_refused(labels, error):
         held(OLD.with_columns(up=pl.Series(labels, dtype=pl.String)))
 
 
+def test_conform_table_without_its_target_is_to_deliver_it():
+    with pytest.raises(MissingColumn, match=r"a column .up.; got none; deliver it$"):
+        held(OLD.drop("up"))
+    with pytest.raises(MissingColumn, match="or leave it out of features"):
+        held(OLD.drop("origin"))
+
+
 def test_conform_no_rows_is_refused():
     with pytest.raises(NoRows):
         held(OLD.clear())

@@ -44,6 +44,12 @@ def test_forecasts_scale_the_probe_and_price_the_cpu():
     assert "500 rows" in got["full"].source
 
 
+def test_forecast_gains_no_more_than_there_is():
+    sure = Reach(Estimate(0.9, Interval(0.8, 1.0), 0.02, 500), forgetting=0.0, flips=0.0)
+    [full] = forecasts(evidence(), Probe(sure, sure), Case({}, 8000, 8000), ("full",), PlanPolicy())
+    assert full.gain == 1.0
+
+
 def test_step_seconds_grow_with_the_work_and_leave_the_network_alone():
     small, large = evidence(8), evidence(2048)
     before = large.net[0].weight.clone()

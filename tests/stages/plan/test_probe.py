@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import nn
 
 from instar.core.data import Task, TaskKind
 from instar.models.head import refit
-from instar.stages.plan.evidence import Evidence, Seen
+from instar.stages.plan.evidence import Evidence, Seen, exchange
 from instar.stages.plan.probe import probe
 
 RNG = np.random.default_rng(0)
@@ -44,6 +46,18 @@ def test_refit_learns_several_classes_and_leaves_the_head_alone():
     got = refit(head, torch.tensor(X), labels, TaskKind.MULTICLASS)
     assert (got(torch.tensor(X)).argmax(1).numpy() == labels).mean() > 0.95
     assert not head.weight.any()
+
+
+def test_exchange_is_what_a_share_of_an_error_comes_to():
+    x = torch.tensor([[1.0], [2.0]])
+    net = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        net.weight.fill_(1.0)
+    fresh, old = (Seen((x,), (x[:, 0] + off).numpy()) for off in (2.0, 0.5))
+    made = Evidence(Task(TaskKind.REGRESSION, "y"), net, fresh, old, None, 0)
+    assert exchange(made) == pytest.approx(0.5**2 / 2.0**2)
+    assert exchange(dataclasses.replace(made, fresh=Seen((x,), x[:, 0].numpy()))) == 1.0
+    assert exchange(evidence(0, 1.0)) == 1.0  # points of AUROC are points anywhere
 
 
 def evidence(seed, slope):

@@ -128,6 +128,16 @@ def test_choose_takes_what_is_worth_most():
     assert chosen(PlanPolicy(value_per_point=0.001)) == "keep"
 
 
+def test_choose_weighs_what_is_forgotten_in_the_unit_of_what_is_gained():
+    """An error of 0.46 that falls by half is worth more than one of 0.02 that doubles."""
+    made = {"warm": Forecast("warm", 0.5, 1.0, 0.0, 1.0, 1.0)}
+    facts = Facts("", ALL, probed(0.5, 0.01), CRASHED, made)
+    assert choose(facts, PlanPolicy()).strategy == "keep"
+    choice = choose(dataclasses.replace(facts, exchange=0.02 / 0.46), PlanPolicy())
+    assert choice.strategy == "warm"
+    assert "to gain 50.0, to forget 4.3" in choice.reason
+
+
 def test_choose_says_how_to_name_a_head_that_is_not_found():
     means = Means(ALL.there - {Need.HEAD}, dense=("top", "body.0"))
     facts = Facts("", means, None, None, {})

@@ -13,6 +13,8 @@ import polars as pl
 from instar.core.errors import InputError
 from instar.data.readers.errors import BrokenFile, EmptyFile
 
+TAB = "\t"
+OTHERS = (";", TAB, "|")  # what divides fields elsewhere
 MISSING = ["", "NA", "NaN", "nan", "null"]
 
 
@@ -23,6 +25,16 @@ class WrongEncoding(InputError):
 
     def __init__(self, name: str, line: int) -> None:
         super().__init__("UTF-8", f"other bytes in line {line} of {name}", "convert it to UTF-8")
+
+
+class WrongDelimiter(InputError):
+    """Refuse a header whose names something else than a comma divides."""
+
+    code = "input.delimiter"
+
+    def __init__(self, name: str, sign: str) -> None:
+        got = f"{'a tab' if sign == TAB else repr(sign)} between the names in {name}"
+        super().__init__("a comma between fields", got, "write it with commas, or as Parquet")
 
 
 class RaggedRows(InputError):
@@ -50,6 +62,7 @@ def read(path: Path) -> pl.DataFrame:
     if not data.strip():
         raise EmptyFile(path.name)
     _refuse_encoding(data, path.name)
+    _refuse_delimiter(data, path.name)
     _refuse_ragged(data, path.name)
     try:
         frame = pl.read_csv(io.BytesIO(data), null_values=MISSING, infer_schema_length=None)
@@ -68,6 +81,13 @@ def _refuse_encoding(data: bytes, name: str) -> None:
         raise WrongEncoding(name, data.count(b"\n", 0, error.start) + 1) from error
     if b"\0" in data:  # UTF-16 of plain English passes as UTF-8 with NULs between the letters
         raise WrongEncoding(name, data.count(b"\n", 0, data.index(b"\0")) + 1)
+
+
+def _refuse_delimiter(data: bytes, name: str) -> None:
+    """Look at the header alone: read with commas, the whole of it would be one name."""
+    header = data.lstrip().split(b"\n", 1)[0].decode()
+    if "," not in header and (found := [sign for sign in OTHERS if sign in header]):
+        raise WrongDelimiter(name, found[0])
 
 
 def _refuse_ragged(data: bytes, name: str) -> None:

@@ -80,7 +80,7 @@ def _match_names(frame: pl.DataFrame, schema: Schema, features: tuple[str, ...])
     strange = [name for name in frame.columns if name not in known and name not in features]
     for name in needed:
         if name not in frame.columns:
-            raise MissingColumn(name, strange)
+            raise MissingColumn(name, strange, read=name in features)
     if strange:
         raise ExtraColumn(strange[0], known)
 

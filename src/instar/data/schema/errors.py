@@ -22,13 +22,13 @@ class MissingColumn(InputError):
 
     code = "input.missing_column"
 
-    def __init__(self, column: str, strange: Iterable[str]) -> None:
+    def __init__(self, column: str, strange: Iterable[str], *, read: bool = True) -> None:
+        """Make the message; `read` is False for target, time and id, which no setting spares."""
         strange = sorted(strange)
         near = next(iter(_near(column, strange)), None)
         got = f"none, but a strange {near!r}" if near else "none"
-        todo = (
-            f"rename {near!r} to {column!r}" if near else "deliver it, or leave it out of features"
-        )
+        todo = "deliver it, or leave it out of features" if read else "deliver it"
+        todo = f"rename {near!r} to {column!r}" if near else todo
         super().__init__(f"a column {column!r}", got, todo)
 
 
@@ -76,7 +76,7 @@ class UnknownCategory(InputError):
         near = next(iter(_near(value, known)), None)
         hint = f" (near to {near!r})" if near else ""
         super().__init__(
-            f"one of the {len(known)} known values in column {column!r}",
+            f"a value out of {_listed(known)} in column {column!r}",
             f"{value!r}{hint} in {count} rows, first in row {row}",
             "correct it, or set admit.unknown_category to other or quarantine",
         )
@@ -91,9 +91,8 @@ class UnknownLabel(InputError):
 
     def __init__(self, column: str, value: str, count: int, row: int, known: Iterable[str]) -> None:
         known = list(known)
-        shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
         super().__init__(
-            f"a label out of {shown} in column {column!r}",
+            f"a label out of {_listed(known)} in column {column!r}",
             f"{value!r} in {count} rows, first in row {row}",
             self.todo,
         )
@@ -132,6 +131,10 @@ class WrongClasses(InputError):
 
     def __init__(self, wanted: str, got: str) -> None:
         super().__init__(wanted, got, "check task.kind and task.target")
+
+
+def _listed(known: list[str]) -> str:
+    return ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:

@@ -67,6 +67,7 @@ def plan(
         looked = look(seen) if seen else Looked()
         fallen = gathering.drop(seen) if seen else None
         tools.progress("plan", 2, 3, "probing")
+        rate = gathering.exchange(seen) if seen and not changed else 1.0
         tried = probe(seen, champion.recipe) if seen and not changed else None
         net = seen.net if seen else None
         there = means(request, champion, admission, net, tools.artifacts)
@@ -78,7 +79,9 @@ def plan(
         expected = forecasts(seen, tried, case, names, policy, card=card) if seen else ()
         expected = tuple(corrected(one, past) for one in expected)
     by_name = {one.strategy: one for one in expected}
-    choice = choose(Facts(changed, there, tried, fallen, by_name, case.fresh + case.old), policy)
+    rows = case.fresh + case.old
+    facts = Facts(changed, there, tried, fallen, by_name, rows, rate)
+    choice = choose(facts, policy)
     found = findings(choice, tried, fallen, looked, seen, past, policy, expected, tools.machine)
     tools.progress("plan", 3, 3, choice.strategy)
     return Plan(

@@ -133,6 +133,24 @@ def drop(evidence: Evidence) -> Estimate | None:
     return Estimate(fell, Interval(fell - reach, fell + reach, LEVEL), both, len(evidence.fresh))
 
 
+def exchange(evidence: Evidence) -> float:
+    """Say what a point on old rows comes to on fresh ones: 1, unless points are shares.
+
+    A share of the champion's error on rows that it knows is a small error, the same share on rows
+    that it does not know a large one: added up as they are, an error that is halved where it is
+    large would be outweighed by one that doubles where there is hardly any.
+    """
+    metric = evidence.metric
+    if not metric.relative:
+        return 1.0
+    old, fresh = (
+        metric(evidence.scores(predict.logits(evidence.net, rows.inputs)), rows.labels)
+        for rows in (evidence.old, evidence.fresh)
+    )
+    known = np.isfinite([old, fresh]).all() and fresh > 0
+    return float(old / fresh) if known else 1.0
+
+
 def _measured(evidence: Evidence, rows: Seen) -> tuple[float, float]:
     """Measure the champion on rows: the metric, and its standard error."""
     metric, scores = evidence.metric, evidence.scores(predict.logits(evidence.net, rows.inputs))

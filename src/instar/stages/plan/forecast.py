@@ -82,6 +82,7 @@ def _one(
         gained = sure if strategy.usual.of == "statistics" else reach.gain.value
         seen = (gained, reach.forgetting, reach.flips)
         gain, forgetting, flips = (share * value for share, value in zip(usual, seen, strict=True))
+        gain = min(gain, 1.0)  # no metric gains more: not one up to 1, nor a share of an error
         source = (
             f"probe of the {strategy.usual.of} on {reach.gain.n:,} rows x usual shares; cost from "
             "timed steps"

@@ -63,7 +63,8 @@ class Facts:
 
     `changed` says what the request changes besides the data, in words; empty if nothing. `drop` is
     how far the champion fell on fresh rows; None where it has no holdout. `forecasts` go by
-    strategy; `rows` are those to train on, old and fresh.
+    strategy; `rows` are those to train on, old and fresh. `exchange` is what a point on old rows
+    comes to on fresh ones.
     """
 
     changed: str
@@ -72,6 +73,7 @@ class Facts:
     drop: Estimate | None
     forecasts: Mapping[str, Forecast]
     rows: int = FEW
+    exchange: float = 1.0
 
     @property
     def few(self) -> bool:
@@ -142,7 +144,7 @@ def _worthless(facts: Facts, policy: PlanPolicy) -> str:
             f"{100 * high:.2f} points, less than {100 * policy.min_gain:.2f}"
         )
     best = _best(facts, policy)
-    if best and (most := worth(facts.forecasts[best], policy)) <= 0:
+    if best and (most := worth(facts.forecasts[best], policy, facts.exchange)) <= 0:
         return f"no strategy is worth its price; the best, {best}, would cost {-most:.2f}"
     return ""
 
@@ -156,20 +158,27 @@ def _best(facts: Facts, policy: PlanPolicy) -> str:
     weighed = (*_WEIGHED, "transfer") if facts.few else _WEIGHED
     known = [name for name in weighed if name in facts.forecasts]
     known = known or [name for name in ("full",) if name in facts.forecasts]
-    return max(known, key=lambda name: worth(facts.forecasts[name], policy), default="")
+
+    def worth_of(name: str) -> float:
+        return worth(facts.forecasts[name], policy, facts.exchange)
+
+    return max(known, key=worth_of, default="")
 
 
-def worth(forecast: Forecast, policy: PlanPolicy) -> float:
+def worth(forecast: Forecast, policy: PlanPolicy, exchange: float = 1.0) -> float:
     """Weigh a forecast in money: gain less forgetting less flips less computing.
 
     What is forgotten counts as long as old rows are served.
+
+    Args:
+        exchange: What a point on old rows comes to on fresh ones (`evidence.exchange`).
 
     Example:
         >>> cheap = Forecast("incremental", 0.02, 0.0, 0.01, 0.0, 0.0, money=0.5)
         >>> worth(cheap, PlanPolicy(value_per_point=3.0, cost_per_flip=1.0))
         4.5
     """
-    lost = max(0.0, forecast.forgetting) if policy.old_served else 0.0
+    lost = exchange * max(0.0, forecast.forgetting) if policy.old_served else 0.0
     gain = 100 * (forecast.gain - lost) * policy.value_per_point
     return gain - 100 * forecast.flips * policy.cost_per_flip - forecast.money
 
@@ -193,10 +202,11 @@ def _preferred(facts: Facts, policy: PlanPolicy) -> Choice:
     if not best:
         return Choice("incremental", gain)
     ours = facts.forecasts[best]
+    lost = facts.exchange * ours.forgetting
     return Choice(
         best,
         f"{gain}, so there is something to learn; {best} is expected to gain "
-        f"{100 * ours.gain:.1f}, to forget {100 * ours.forgetting:.1f} and to cost "
+        f"{100 * ours.gain:.1f}, to forget {100 * lost:.1f} and to cost "
         f"{ours.cpu_s:.1f} CPU s, which is worth most",
     )
 

@@ -58,6 +58,9 @@ def test_label_noise_labels_that_have_to_do_with_nothing_are_inconclusive(eviden
     fresh = relabelled(table(seed=1), slice(None), np.random.default_rng(0).permutation)
     [finding] = label_noise(evidence(fresh))
     assert (finding.verdict, finding.enforced) == (Verdict.INCONCLUSIVE, True)
+    assert "admit.label_noise at 1" in finding.passes_if
+    [finding] = label_noise(evidence(fresh, label_noise=1.0))  # no share is too much
+    assert (finding.verdict, finding.enforced) == (Verdict.INCONCLUSIVE, False)
 
 
 def test_label_noise_rows_sorted_by_label_are_not_held_against_them(evidence, table):

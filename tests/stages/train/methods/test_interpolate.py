@@ -46,6 +46,11 @@ def test_interpolate_stops_between_when_old_rows_want_the_champion(ground):
     assert 0.3 <= choose(ground, champion=1.0, successor=2.0, fresh=2.0, old=1.0) < 1.0
 
 
+def test_interpolate_weighs_errors_of_a_regression_in_one_unit(ground):
+    """The champion hardly errs on old rows: half-way, where all errors together are least."""
+    assert choose(ground, champion=1.0, successor=2.0, fresh=2.0, old=1.0) == 0.5
+
+
 def test_interpolate_corrects_a_step_too_far_on_fresh_rows_alone(ground):
     assert choose(ground, champion=0.0, successor=2.0, fresh=1.0, old=None) == 0.5
 

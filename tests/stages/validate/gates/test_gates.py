@@ -129,6 +129,7 @@ def test_forgetting_looks_at_the_old_rows(asked, made):
     mixed = replace(kept, old=lost.old)
     assert asked(GATES["forgetting"], evidence=kept)["forgetting"].verdict is Verdict.PASS
     found = asked(GATES["forgetting"], evidence=mixed)["forgetting"]
+    assert "plan.old_served is no" in found.passes_if
     assert found.verdict is Verdict.FAIL
     assert [row["label"] for row in found.picture["rows"]] == ["old holdout", "fresh test rows"]
     assert found.picture["rows"][1]["value"] == 0

@@ -25,6 +25,8 @@ def duplicates(evidence: Evidence) -> list[Finding]:
             unit="share",
             limit=limit,
             n=n,
-            passes_if="" if good else f"at most {count(int(limit * n))} repeated rows",
+            passes_if=""
+            if good
+            else f"at most {count(int(limit * n))} repeated rows, or a higher admit.duplicates",
         )
     ]

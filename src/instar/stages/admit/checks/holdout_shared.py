@@ -35,6 +35,8 @@ def holdout_shared(evidence: Evidence) -> list[Finding | Held]:
         unit="share",
         limit=limit,
         n=n,
-        passes_if="" if good else "a file without those rows",
+        passes_if=""
+        if good
+        else "a file without those rows, or a higher admit.holdout_shared if rows agree by chance",
     )
     return [finding, Held(rows, "stands in the champion's holdout", "")] if len(rows) else [finding]

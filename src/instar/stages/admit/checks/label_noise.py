@@ -170,16 +170,18 @@ def _blind(evidence: Evidence, judged: Judged) -> Finding:
     """Say that nothing could be seen: in order for few rows, or for rows sorted by label."""
     labels = target_of(evidence.task).strata(evidence.labelled, evidence.task, evidence.seed)
     mixed = float((labels[1:] != labels[:-1]).mean()) if len(labels) > 1 else 0.0
-    enforced = len(labels) >= ENOUGH and mixed > MIXED
+    weak = evidence.policy.label_noise == 1  # no share of wrong labels would be too many
+    enforced = len(labels) >= ENOUGH and mixed > MIXED and not weak
     return Finding(
         "label_noise",
         Verdict.INCONCLUSIVE,
         "labels go along neither with the champion's scores nor with those of a model of these "
         "rows, beyond what neighbouring rows share"
-        + ("" if enforced else "; there are few rows, or they are sorted by label"),
+        + ("" if enforced or weak else "; there are few rows, or they are sorted by label"),
         limit=evidence.policy.label_noise,
         n=len(judged.rows),
-        passes_if="labels that the features have to do with, in an order that mixes them",
+        passes_if="labels that the features have to do with, in an order that mixes them; or "
+        "admit.label_noise at 1, where features say little and labels are known to be right",
         enforced=enforced,
         picture=_picture(evidence, judged),
     )

@@ -87,6 +87,7 @@ def _over(evidence: Evidence, column: Column, value: float, fence: tuple[float, 
         unit="share",
         limit=limit,
         n=n,
-        passes_if=f"at most {count(int(limit * n))} values of {name} outside the fences",
+        passes_if=f"at most {count(int(limit * n))} values of {name} outside the fences, or a "
+        "higher admit.outliers",
         enforced=not natural,
     )

@@ -218,7 +218,7 @@ def _answers(evidence: Evidence, shift: Shift) -> list[Finding | Held]:
         n=shift.rows,
         passes_if=f"{where} converted from {unit.got} to {unit.wanted} ({span})"
         if unit
-        else f"{where} corrected at its source, or the {span} left out",
+        else f"{where} corrected at its source, the {span} left out, or a higher admit.slice_shift",
         picture=spread(where, before, now),
     )
     reason = f"{where} moved apart" + (f", looks like {unit.got}" if unit else "")

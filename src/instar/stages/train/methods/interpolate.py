@@ -10,6 +10,7 @@ from instar.models.tasks import lesson_of
 from instar.models.weights import State
 from instar.stages.train.methods.part import Ground, Part
 from instar.stages.train.rows import Rows
+from instar.stats.metrics import deciding
 
 WEIGHTS = tuple(tenth / 10 for tenth in range(3, 11))
 """How much of the successor: 0.3, 0.4, ... 1."""
@@ -18,8 +19,9 @@ WEIGHTS = tuple(tenth / 10 for tenth in range(3, 11))
 def interpolate(ground: Ground, policy: TrainPolicy) -> Part:
     """Choose champion + w (successor - champion) by the loss on fresh and on old validation rows.
 
-    Each side's loss counts in units of the champion's, so both weigh the same; the larger w wins
-    a tie.
+    Each side's loss counts in units of the champion's, so both weigh the same. An error in the
+    unit of the data counts in that of fresh rows on both sides: where the champion hardly errs on
+    old rows, a share of that would outweigh anything to be gained. The larger w wins a tie.
 
     Source:
         Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT).
@@ -35,6 +37,8 @@ def interpolate(ground: Ground, policy: TrainPolicy) -> Part:
 
     def finish(net: nn.Module, successor: State) -> tuple[State, Finding]:
         before = judge(net, ground.champion)
+        if deciding(ground.task).relative:
+            before = before[:1] * len(before)
         scores = []
         for weight in WEIGHTS:
             now = judge(net, between(ground.champion, successor, weight))
