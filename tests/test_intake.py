@@ -20,11 +20,13 @@ from instar import intake
 from instar.bundle.errors import FixedBatch, UnreadableGraph
 from instar.core.data import Column, InputSpec, Kind, Role, Schema
 from instar.core.errors import InputError, UnknownName
-from instar.core.policy import DataSettings, MetricRule, TrainPolicy
+from instar.core.policy import AugmentRule, DataSettings, MetricRule, TrainPolicy
 from instar.core.records import ModelVersion, Network
+from instar.data.schema.errors import OneClass
 from instar.intake import recipe_of
 from instar.models.build import build
 from instar.policy import Project, read
+from instar.stages.train.augment import fitness
 from instar.testing.tools import MemoryArtifacts, fake_tools
 from tests.service import line
 
@@ -312,6 +314,33 @@ def test_data_that_do_not_fit_leave_no_artifact(project: Project, tmp_path: Path
     tools = replace(fake_tools(tmp_path), artifacts=empty)
     with pytest.raises(InputError):
         intake.ask(project, made, rows(50, 3).drop("x"), tools, "fresh")
+    assert empty.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "yes", "error", "told"),
+    [
+        ("flip", 20, fitness.UnfitKind, "without an image"),
+        ("resample", 0, OneClass, "only 'no'"),
+        ("synthesise", 1, fitness.SingleRow, "one of 'yes'"),
+        ("resample", 1, None, ""),
+        ("synthesise", 2, None, ""),
+    ],
+)
+def test_rows_that_cannot_be_augmented_leave_no_artifact(
+    project: Project, tmp_path: Path, kind: Any, yes: int, error: Any, told: str
+) -> None:
+    made, _ = take_over(project, tmp_path)
+    fresh, empty = rows(80, 3), MemoryArtifacts()
+    some = [fresh.filter(up="no"), fresh.filter(up="yes").head(yes)]
+    tools = replace(fake_tools(tmp_path), artifacts=empty)
+    train = replace(project.policy.train, augment=AugmentRule(kinds=(kind,)))
+    asking = replace(project, policy=replace(project.policy, train=train))
+    if error is None:
+        assert intake.ask(asking, made, pl.concat(some), tools, "fresh").fresh.digest in empty
+        return
+    with pytest.raises(error, match=told):
+        intake.ask(asking, made, pl.concat(some), tools, "fresh")
     assert empty.kept == {}
 
 

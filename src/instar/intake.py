@@ -43,6 +43,7 @@ from instar.models.weights import State, load, save
 from instar.policy import Project
 from instar.stages.package import inspect, seal
 from instar.stages.train import growth, learnt_elsewhere
+from instar.stages.train.augment import fitness
 from instar.stages.train.sample import keep, size
 from instar.stats.metrics import fitting, primary, score
 from instar.tasks import form_of
@@ -176,6 +177,8 @@ def ask(project: Project, champion: ModelVersion, source: Any, tools: Tools, nam
             build(network.alone(), inputs, tools.project)
     if project.policy.plan.strategy == "grow" and same:
         growth.reshaped(champion, network, project.policy.train, tools)
+    augment = project.policy.train.augment
+    fitness.refuse(augment, task, champion.schema, features, frame)
     elsewhere = _elsewhere(project, champion, features, network, task, tools)
     snapshot = take(frame, champion.schema, tools.artifacts, name, champion.task.time)
     _keep_source(network, tools)

@@ -226,6 +226,37 @@ class EnsembleRule:
 
 
 @dataclass(frozen=True, slots=True)
+class AugmentRule:
+    """Which changed or made rows accompany the fresh ones; see `instar.stages.train.augment`."""
+
+    kinds: tuple[Literal["flip", "rotate", "scale", "crop", "resample", "synthesise"], ...] = (
+        setting((), "how rows are made that accompany the fresh ones; empty: there are none")
+    )
+    who: Literal["rare", "all"] = setting(
+        "rare", "of which classes: the rarer the more, or of all rows alike"
+    )
+    share: float = setting(
+        1.0, "rows made per fresh row in an epoch; with who: rare, at most", gt=0, le=10
+    )
+    copies: int = setting(
+        10, "rows made per fresh row of one class in an epoch, at most (who: rare)", ge=1, le=1000
+    )
+    flip: Literal["horizontal", "vertical", "both"] = setting(
+        "horizontal", "left and right change places, or above and below, each every second time"
+    )
+    rotate: float = setting(
+        10.0, "degrees that an image is turned, either way, at most", gt=0, le=180
+    )
+    scale: float = setting(
+        0.1, "part by which an image becomes larger or smaller, at most", gt=0, lt=1
+    )
+    crop: float = setting(0.1, "part of each side that is cut off, at most", gt=0, lt=1)
+    neighbours: int = setting(
+        5, "nearest rows of its class, one of which a row is mixed with (synthesise)", ge=1, le=100
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainPolicy:
     optimizer: str = setting("adamw", "update rule")
     lr: float | None = setting(
@@ -317,6 +348,7 @@ class TrainPolicy:
         None, "file of weights learnt elsewhere (safetensors, ONNX), for the strategy transfer"
     )
     ensemble: EnsembleRule = setting(EnsembleRule(), "several trainings for one candidate")
+    augment: AugmentRule = setting(AugmentRule(), "rows made from the fresh ones")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from instar.core.policy import TrainPolicy, TuneRule
 NETWORK = "network."
 """How the name of a network's option begins in a space."""
 KEPT = {
+    "augment": "is how rows are made",
     "auc": "reports, and trains nothing",
     "channels_last": "is a matter of speed",
     "checkpoint_s": "changes no weight",

@@ -97,6 +97,8 @@ def _type(hint: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{choice}`" for choice in args)
     if origin is tuple:
+        if typing.get_origin(args[0]) is Literal:
+            return f"list of {_type(args[0])}"
         return "list" if dataclasses.is_dataclass(args[0]) else f"list of {_type(args[0])}s"
     if origin is Mapping:
         return "section"

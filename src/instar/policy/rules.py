@@ -140,6 +140,23 @@ def _growth(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
         yield "policy.train.widen", wanted, train.widen
 
 
+def _augment(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    rule, key = policy.train.augment, "policy.train.augment"
+    if not rule.kinds:
+        return
+    if rule.who == "rare" and not task.kind.judged:
+        yield f"{key}.who", "all, since a regression has no classes,", rule.who
+    if "synthesise" in rule.kinds and not task.exclusive:
+        wanted = f"kinds that make no label, since the task is {task.kind.value},"
+        yield f"{key}.kinds", wanted, "synthesise"
+    if "rotate" in rule.kinds and task.kind is TaskKind.DETECTION:
+        yield (
+            f"{key}.kinds",
+            "flip, scale, crop, resample, since turned boxes are not known,",
+            "rotate",
+        )
+
+
 def _ensemble(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
     kind, strategy = policy.train.ensemble.kind, policy.plan.strategy
     key = "policy.train.ensemble.kind"
@@ -179,6 +196,7 @@ RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _detector,
     _elsewhere,
     _growth,
+    _augment,
     _ensemble,
     _metrics,
     _steps,

@@ -76,6 +76,11 @@ class Detection(Lesson):
         rows = torch.where(there.any(dim=0), there.sum(dim=0), len(labels) + 1)
         return torch.where(there, rows, len(labels) + 2).argmin(dim=1)
 
+    def rarest(self, labels: Tensor) -> Tensor:
+        """Group images by the rarest class that they show; those of nothing are a group, too."""
+        kinds = labels[..., BOX].long()
+        return torch.where((kinds > 0).any(dim=1), self.groups(labels), int(kinds.max()))
+
     def example(self, inputs: InputSpec) -> tuple[Tensor, Tensor]:
         return torch.zeros(2, OBJECTS, BOX + 2), torch.zeros(2, OBJECTS, BOX + 1)
 

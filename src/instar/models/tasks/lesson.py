@@ -91,6 +91,10 @@ class Lesson:
         """
         return labels.flatten().long()
 
+    def rarest(self, labels: Tensor) -> Tensor:
+        """Number the groups of which rare ones are to be seen more often: by default `groups`."""
+        return self.groups(labels)
+
     def example(self, inputs: InputSpec) -> tuple[Tensor, Tensor]:
         """Make two rows of zeros: logits, and labels for them."""
         return torch.zeros(2, inputs.outputs), torch.zeros(2, 1)

@@ -46,5 +46,13 @@ class Multilabel(Lesson):
         _, group = torch.unique(labels.nan_to_num(-1.0), dim=0, return_inverse=True)
         return group
 
+    def rarest(self, labels: Tensor) -> Tensor:
+        """Group rows by the rarest label that they have; those without one are a group, too."""
+        there = labels > 0.5
+        rows = torch.where(there.any(dim=0), there.sum(dim=0), len(labels) + 1)
+        none = torch.where(there.any(dim=1), len(labels) + 2, 0)[:, None]
+        ranked = torch.where(there, rows, len(labels) + 2)
+        return torch.cat([ranked, none], dim=1).argmin(dim=1)
+
     def example(self, inputs: InputSpec) -> tuple[Tensor, Tensor]:
         return torch.zeros(2, inputs.outputs), torch.zeros(2, inputs.outputs)

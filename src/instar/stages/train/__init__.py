@@ -33,6 +33,7 @@ from instar.models.weights import State
 from instar.stages.train import devices, ensembles, growth, health, memory, rows, sample
 from instar.stages.train.attempt import Attempt, Ended, Given
 from instar.stages.train.ensembles import Made
+from instar.stages.train.methods.augment import left_out
 from instar.stages.train.start import Start
 from instar.stages.train.tuning import BEST, Tuned, tune
 from instar.stats.metrics import primary
@@ -87,6 +88,8 @@ def train(
         if route.grow:
             start_of, note = growth.grown(champion, begun, policy, tools)
             begun, notes = start_of.network, [note]
+        if policy.augment.kinds and route.fit != "steps":
+            notes.append(left_out(plan.strategy))
         given = Given(replace(request, network=begun), start_of, admission, tools, device)
         tuned = tune(given, route, policy, plan.strategy) if policy.tune.trials else None
         network = tuned.network if tuned and tuned.network else begun

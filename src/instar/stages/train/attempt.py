@@ -25,7 +25,7 @@ from instar.stages.train.fits import FITS, Fitting
 from instar.stages.train.keeper import Keeper
 from instar.stages.train.losses import Loss
 from instar.stages.train.methods import ask
-from instar.stages.train.methods.part import Part
+from instar.stages.train.methods.part import Part, taught
 from instar.stages.train.run import Run, judge
 from instar.stages.train.settle import settle
 from instar.stages.train.start import Start, lay
@@ -148,13 +148,7 @@ def carried_out(attempt: Attempt, tell: Callable[[Epoch], None], team: Team | No
 
 def _joined(start: Start, parts: Sequence[Part]) -> rows.Rows:
     """Put what is learnt and what is replayed below each other, each with its trust."""
-    return reduce(rows.join, _replayed(parts), _taught(start.learn, parts))
-
-
-def _taught(data: rows.Rows, parts: Sequence[Part]) -> rows.Rows:
-    for part in parts:
-        data = part.teach(data) if part.teach else data
-    return data
+    return reduce(rows.join, _replayed(parts), taught(start.learn, parts))
 
 
 def _replayed(parts: Sequence[Part]) -> list[rows.Rows]:
@@ -173,7 +167,7 @@ def _streamed(start: Start, parts: Sequence[Part]) -> Stream | None:
     read, old = start.stream.read, _replayed(parts)
     return replace(
         start.stream,
-        read=lambda piece: _taught(read(piece), parts),
+        read=lambda piece: taught(read(piece), parts),
         replay=plain(reduce(rows.join, old)) if old else None,
     )
 

@@ -20,7 +20,7 @@ from instar.stages.train import chart, loop
 from instar.stages.train.compute import Compute
 from instar.stages.train.course import Course
 from instar.stages.train.keeper import Keeper
-from instar.stages.train.methods.part import Ground, Part
+from instar.stages.train.methods.part import Ground, Part, taught
 from instar.stages.train.rows import Rows
 from instar.stages.train.run import Run, begin, judge, look
 from instar.stages.train.source import Brought, Held, Source
@@ -81,9 +81,21 @@ def _near(given: Fitting) -> Source:
     """Move the rows to the device, once; batch by batch where they do not fit there."""
     device, fresh = given.compute.device, len(given.ground.learn)
     if given.stream is None and device.holds(given.rows.size):
-        return Held(given.rows.to(device.place), fresh)
-    source = given.stream or Held(given.rows, fresh)
+        held = given.rows.to(device.place)
+        return _augmented(given, Held(held, fresh), held)
+    source = _augmented(given, given.stream or Held(given.rows, fresh), given.rows)
     return source if device.place.type == "cpu" else Brought(source, device.place)
+
+
+def _augmented(given: Fitting, source: Source, rows: Rows) -> Source:
+    """Let rows that are made of those learnt join each batch, where a method asks for it."""
+    fresh, teachers = len(given.ground.learn), [part for part in given.parts if part.teach]
+    pool = Rows(tuple(part[:fresh] for part in rows.inputs), rows.labels[:fresh])
+    after = [lambda made: taught(made, teachers)] if teachers else []
+    for part in given.parts:
+        if part.augment:
+            source = part.augment.joining(source, pool, after)
+    return source
 
 
 def _near_valid(valid: Rows, compute: Compute) -> Rows:

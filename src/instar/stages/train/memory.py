@@ -122,7 +122,8 @@ def _fits(attempt: Attempt, batch: int) -> bool:
     device, size = attempt.compute.device, attempt.rows.size
     weights = sum(tensor.nbytes for tensor in attempt.start.net.parameters())
     there = size if device.place.type != "cpu" and device.holds(size) else 0
-    rows = batch + round(batch * attempt.course.replay_ratio)
+    made = sum(part.augment.ratio for part in attempt.parts if part.augment)
+    rows = batch + round(batch * attempt.course.replay_ratio) + math.ceil(batch * made)
     rows = math.ceil(rows / workers.members(attempt))  # each process computes its share
     try:
         return device.fits(lambda some: trial(attempt, some), rows, _BESIDE * weights + there)

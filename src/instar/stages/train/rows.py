@@ -89,7 +89,7 @@ def join(first: Rows, second: Rows) -> Rows:
 
 
 def _taught(rows: Rows, outputs: torch.Size) -> tuple[torch.Tensor, torch.Tensor]:
-    nobody = torch.zeros(len(rows))
+    nobody = torch.zeros(len(rows), device=rows.labels.device)
     if rows.teacher is None:
-        return torch.zeros(len(rows), *outputs), nobody
+        return torch.zeros(len(rows), *outputs, device=rows.labels.device), nobody
     return rows.teacher, nobody if rows.trust is None else rows.trust

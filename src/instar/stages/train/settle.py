@@ -28,5 +28,11 @@ def settle(route: Route, policy: TrainPolicy) -> tuple[Route, TrainPolicy]:
         epochs=policy.epochs or (policy.full_epochs if anew else recipe.epochs),
         replay_ratio=policy.replay_ratio if recipe.replay_ratio else 0.0,
     )
-    methods = (*route.methods, *(m for m in policy.methods if m not in route.methods))
+    added = (*policy.methods, *_augmented(route, policy))
+    methods = (*route.methods, *(m for m in dict.fromkeys(added) if m not in route.methods))
     return replace(route, recipe=settled, methods=methods), replace(policy, **empty)
+
+
+def _augmented(route: Route, policy: TrainPolicy) -> tuple[str, ...]:
+    """Add the method that augments rows, where the policy names a way and steps are made."""
+    return ("augment",) if policy.augment.kinds and route.fit == "steps" else ()

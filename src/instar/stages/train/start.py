@@ -127,6 +127,7 @@ def lay(
             seed=seed,
             unlabelled=_unlabelled(split, how, reading),
             pretrained=_elsewhere(request, tools),
+            preprocessing=how,
         ),
         schema=schema,
         preprocessing=how,

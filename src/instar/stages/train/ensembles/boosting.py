@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -16,9 +16,10 @@ from instar.models.strategies import Route
 from instar.models.weights import State
 from instar.stages.train.attempt import Attempt
 from instar.stages.train.ensembles.kind import Joined, Kind, Team
+from instar.stages.train.methods.part import Part
 from instar.stages.train.rows import Rows
 
-_ROWS_ONLY = ("replay", "replay_balanced", "average")
+_ROWS_ONLY = ("augment", "replay", "replay_balanced", "average")
 _INSIDE = "member."
 
 
@@ -57,7 +58,19 @@ def on_the_rest(attempt: Attempt, team: Team, seed: int) -> Attempt:
         attempt,
         start=replace(start, net=net, learn=learn, ground=ground),
         rows=with_answers(attempt.rows),
+        parts=[_answered(part, with_answers) for part in attempt.parts],
     )
+
+
+def _answered(part: Part, with_answers: Callable[[Rows], Rows]) -> Part:
+    """Ask the members before about rows that are made in the course of the training, too."""
+    if part.augment is None:
+        return part
+
+    def anew(rows: Rows) -> Rows:
+        return with_answers(replace(rows, inputs=rows.inputs[:-1]))
+
+    return replace(part, augment=replace(part.augment, after=(anew,)))
 
 
 def so_far(team: Team, inputs: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from instar.core.family import Family
 from instar.core.policy import TrainPolicy
+from instar.stages.train.methods.augment import augment
 from instar.stages.train.methods.average import average
 from instar.stages.train.methods.discriminate import discriminate
 from instar.stages.train.methods.distill import distill
@@ -40,6 +41,7 @@ Method: TypeAlias = Callable[[Ground, TrainPolicy], Part]
 METHODS: Family[Method] = Family(
     "method",
     {
+        "augment": augment,
         "replay": replay,
         "replay_balanced": replay_balanced,
         "distill": distill,
