@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from instar.cli import audit, bundle, convert, diff, doctor, entry, history, label, reproduce
+from instar.cli import audit, bundle, convert, diff, doctor, due, entry, history, label, reproduce
 from instar.cli import release as verbs
 from instar.cli.log import log
 from instar.cli.options import HERE, By, Json, Reason, Root, Seed, Set, workspace
@@ -120,6 +120,7 @@ def plan(
 
 
 app.command("label")(label.command)
+app.command("due")(due.command)
 
 
 @app.command()
@@ -135,8 +136,11 @@ def update(
     """Ask for an update with fresh data and carry it to where people must speak."""
     from instar.cli import show
 
+    space = workspace(root, by, settings)
+    if (hasty := space.early()) is not None and hasty.only_told:
+        print(f"instar: {hasty}", file=sys.stderr)
     with show.progress(json) as tell:
-        outcome = workspace(root, by, settings).update(data, reason=reason, seed=seed, tell=tell)
+        outcome = space.update(data, reason=reason, seed=seed, tell=tell)
     show.outcome(outcome, json)
 
 

@@ -200,6 +200,12 @@ def status(done: Mapping[str, Any]) -> None:
         after = found["next"] or "closed by the next command that works, or by instar serve"
         gap = Text.assemble("  ", mark("inconclusive"), f" {found['problem']}; {after}")
         console.print(gap, soft_wrap=True)
+    if due := done["due"]:
+        sign = ("! ", "yellow") if due["due"] else ("", "")
+        said = Text.assemble(
+            "  ", sign, f"next update  {'due: ' if due['due'] else ''}{due['reason']}"
+        )
+        console.print(said, soft_wrap=True)
     for row in done["queued"]:
         waits = f"  queued (entry {row['entry']})  {row['reason']}; next: instar resume"
         console.print(Text(waits), soft_wrap=True)

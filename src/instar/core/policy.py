@@ -538,6 +538,28 @@ class WatchPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class CadencePolicy:
+    min_days: float = setting(
+        1.0, "days from one update to the next at least, whatever else asks for it", ge=0, le=36_500
+    )
+    max_days: float = setting(
+        30.0, "days from one update to the next at most, whatever else is known", gt=0, le=36_500
+    )
+    cost_per_update: float = setting(
+        1.0, "price of people's time for one update, in money; computing is measured", ge=0
+    )
+    value_days: float = setting(7.0, "days for which one point is worth plan.value_per_point", gt=0)
+    fresh_days: float | None = setting(
+        None,
+        "days in which an update's rows came, where no time column says; empty: since the last update",
+        ge=0,
+    )
+    enforce: Literal["off", "warn", "refuse"] = setting(
+        "off", "what becomes of an update that is asked for before min_days have gone by"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentRule:
     """What is wanted of the machine; GB are 10^9 bytes. Limits of a GPU count where there is one."""
 
@@ -595,4 +617,5 @@ class Policy:
     approve: ApprovePolicy = setting(ApprovePolicy(), "people")
     release: ReleasePolicy = setting(ReleasePolicy(), "traffic")
     watch: WatchPolicy = setting(WatchPolicy(), "production")
+    cadence: CadencePolicy = setting(CadencePolicy(), "when an update is due")
     run: RunPolicy = setting(RunPolicy(), "how the stages are run")

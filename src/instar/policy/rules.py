@@ -185,6 +185,13 @@ def _steps(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
         yield "policy.release.steps", "shares that grow from step to step", shares
 
 
+def _cadence(model: str, task: Task, policy: Policy) -> Iterator[Mistake]:
+    cadence = policy.cadence
+    if cadence.min_days > cadence.max_days:
+        wanted = f"at most max_days, {cadence.max_days:g},"
+        yield "policy.cadence.min_days", wanted, cadence.min_days
+
+
 RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _name,
     _labels,
@@ -200,4 +207,5 @@ RULES: tuple[Callable[[str, Task, Policy], Iterator[Mistake]], ...] = (
     _ensemble,
     _metrics,
     _steps,
+    _cadence,
 )

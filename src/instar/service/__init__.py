@@ -37,9 +37,10 @@ from instar.service.errors import NotNow, OwnUpdate, UnknownUpdate
 from instar.service.outcome import Outcome, describe
 
 if TYPE_CHECKING:
-    from instar.core.tools import Route
+    from instar.core.tools import Clock, Route
     from instar.ledger.journal import Entry, Journal
     from instar.policy import Project
+    from instar.service.due import TooEarly
     from instar.serving.client import Gateway
 
 
@@ -248,8 +249,9 @@ class Workspace:
         """Ask for an update and carry it to where people must speak.
 
         Raises:
-            InputError: the data cannot be used, an update is open, or this machine is not one that
-                the policy wants updates on; nothing was written.
+            InputError: the data cannot be used, an update is open, this machine is not one that
+                the policy wants updates on, or it comes too early for the policy; nothing was
+                written.
 
         Where a release is under way whose plan lets newcomers queue, the update waits for its end:
         the outcome is then that of the release, unchanged.
@@ -258,6 +260,9 @@ class Workspace:
 
         require(self.root, self.project)
         self.champion()
+        hasty = self.early()
+        if hasty is not None and not hasty.only_told:
+            raise hasty
         with as_file(source, self.root) as file:
             why = words("reason", reason)
             done = self._work("update", tell, source=file, reason=why, seed=seed)
@@ -664,6 +669,25 @@ class Workspace:
         self.journal.checkpoint()
         return self.journal.prove(entry)
 
+    def due(self, *, clock: Clock | None = None) -> dict[str, Any]:
+        """Say whether an update is due, why, from when if not, and how many rows it should bring.
+
+        Only ledger and policy are read; of production it knows what `watch` recorded. See
+        `instar.need`.
+
+        Raises:
+            InputError: there is no champion yet.
+        """
+        from instar.service.due import due
+
+        return due(self, clock)
+
+    def early(self, *, clock: Clock | None = None) -> TooEarly | None:
+        """Say what is to be said of an update that were asked for now; see `policy.cadence`."""
+        from instar.service.due import early
+
+        return early(self, clock)
+
     def status(self) -> dict[str, Any]:
         """Say what serves, and where each update stands, newest first."""
         from instar.serving.routefile import read
@@ -677,9 +701,14 @@ class Workspace:
             "since": entry.at if entry else None,
             "metrics": dict(entry.body["metrics"]) if entry else {},
             "traffic": {"problem": found.problem, "next": found.todo} if found else None,
+            "due": self._when_due() if entry else None,
             "queued": self._queued(),
             "updates": self.updates(),
         }
+
+    def _when_due(self) -> dict[str, Any]:
+        done = self.due()
+        return {key: done[key] for key in ("due", "reason", "at", "rows")}
 
     def _queued(self) -> list[dict[str, Any]]:
         from instar.ledger import queue

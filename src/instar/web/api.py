@@ -71,6 +71,7 @@ class Api:
         return [
             Route("/api/v1/updates", self.updates),
             Route("/api/v1/status", self.status),
+            Route("/api/v1/due", self.due),
             Route("/api/v1/release", self.release),
             Route(f"{update}/release", self._either, methods=["GET", "POST"]),
             *(
@@ -87,6 +88,10 @@ class Api:
     def status(self, request: Request) -> Response:
         """Say what serves, and where each update stands."""
         return JSONResponse(encode(self._service.status()))
+
+    def due(self, request: Request) -> Response:
+        """Say whether an update is due, as `instar due --json` does."""
+        return JSONResponse(encode(self._service.due()))
 
     def release(self, request: Request) -> Response:
         """Tell where a release stands at this moment, as `instar status -w --json` does."""

@@ -62,7 +62,7 @@ _MISTAKES = {
     "400": "a body that is no order, or words that cannot be",
     "401": "no token, or another",
     "403": "an order that somebody else has to give",
-    "404": "no such update",
+    "404": "no such update, or no champion yet",
     "405": "another method",
     "409": "not now",
     "500": "a failure of the server",
@@ -116,6 +116,18 @@ _UPDATES: Mapping[str, Any] = {
     },
 }
 
+_DUE: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["due", "reason", "at", "rows", "findings"],
+    "properties": {
+        "due": {"type": "boolean"},
+        "reason": _TEXT,
+        "at": {"type": ["number", "null"], "description": "seconds since the epoch"},
+        "rows": {"type": "integer", "description": "fresh labelled rows it should bring"},
+        "findings": {"type": "array", "items": _ANYTHING},
+    },
+}
+
 DOCUMENT: Mapping[str, Any] = {
     "openapi": "3.1.0",
     "info": {"title": "Instar: updates of a model line", "version": __version__},
@@ -125,6 +137,7 @@ DOCUMENT: Mapping[str, Any] = {
         "/api/v1/status": {
             "get": _read("status", "Say what serves, and where each update stands.", _ANYTHING)
         },
+        "/api/v1/due": {"get": _read("due", "Say whether an update is due, and why.", _DUE, "404")},
         "/api/v1/release": {
             "get": _read("running", "Tell where the running release stands.", _ANYTHING, "404")
         },

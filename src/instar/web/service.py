@@ -33,6 +33,14 @@ class Service(Protocol):
         """
         ...
 
+    def due(self) -> Mapping[str, Any]:
+        """Say whether an update is due: `due`, `reason`, `at`, `rows`, `findings`.
+
+        Raises:
+            InputError: there is no champion yet.
+        """
+        ...
+
     def live(self, update: str | None = None, /) -> Mapping[str, Any]:
         """Tell where a release stands at this moment; without a name the one under way.
 
