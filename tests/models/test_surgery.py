@@ -19,10 +19,9 @@ def net():
     )
 
 
-def test_head_is_the_last_linear_layer_and_top_ends_with_it():
+def test_head_is_the_last_linear_layer():
     assert surgery.head(net()) == "4"
     assert surgery.blocks(net()) == ("0", "1", "4")
-    assert surgery.top(net(), 2) == ("1", "4")
 
 
 def test_head_names_layers_where_there_is_no_linear_one():

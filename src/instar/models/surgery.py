@@ -1,4 +1,4 @@
-"""Take a network apart: its head, its top blocks, what is to stay as it is."""
+"""Take a network apart: its layers, its head, what the head receives."""
 
 from __future__ import annotations
 
@@ -121,11 +121,6 @@ def head(module: nn.Module) -> str:
     if not isinstance(parts[name], _CONVOLUTIONS):
         raise NoHead(blocks(module))
     return name
-
-
-def top(module: nn.Module, count: int) -> tuple[str, ...]:
-    """Name the last `count` layers with parameters: the head and what feeds it."""
-    return blocks(module)[-count:]
 
 
 def owner(parameter: str) -> str:

@@ -1,8 +1,9 @@
 """Where a training stands, on disk: enough to go on bit for bit, and never a pickle.
 
 One file: a line with the digest of the rest, then safetensors bytes. Tensors are named
-`net/...`, `best/...`, `optimizer/<parameter>/<slot>` and `random/...`; what is not a tensor
-stands in the header as JSON. The one before is kept beside it, should the disk damage the last.
+`net/...`, `best/...`, `optimizer/<parameter>/<slot>`, `random/...` and `epoch/...`; what is not a
+tensor stands in the header as JSON. The one before is kept beside it, should the disk damage the
+last.
 """
 
 from __future__ import annotations

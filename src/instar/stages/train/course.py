@@ -19,7 +19,7 @@ from instar.stages.train.rows import Rows
 from instar.stages.train.schedules import Schedule
 
 Term: TypeAlias = Callable[[torch.Tensor, Rows, torch.Tensor], torch.Tensor]
-"""A second loss: (logits (b, k), all rows, the batch's places (b,)) -> scalar."""
+"""A second loss: (logits (b, k), rows, the batch's places among them (b,)) -> scalar."""
 
 
 @dataclass(frozen=True, slots=True)

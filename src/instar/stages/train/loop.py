@@ -57,7 +57,7 @@ def fit(
     Args:
         net: Trained in place, on the device of `compute`.
         rows: Fresh rows first, then replayed ones; or where they come from.
-        groups: The network's parameters with their shares of the peak rate.
+        groups: The network's parameters with their paces.
         compute: Where and in which numbers; on the processor in FP32 where nothing is said.
         team: The processes that share each batch; None where this one is alone.
     """
