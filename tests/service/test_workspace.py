@@ -321,6 +321,17 @@ def test_next_step_is_a_command_that_helps(folder: Path) -> None:
         assert space.outcome("u0001").next == "instar release u0001"
 
 
+def test_candidates_that_were_refused_before_the_last_are_told(folder: Path) -> None:
+    last = replace(line.PLAN, strategy="full", tried=("warm", "incremental-stable"))
+    worse = line.finding("metrics:auroc", line.Verdict.FAIL)
+    refused = replace(line.VALIDATION, verdict=line.Verdict.FAIL, findings=(worse,))
+    with line_of(folder, line.ADMISSION, last, line.TRAINING, line.BUNDLE, refused):
+        told = line.space(folder).outcome("u0001")
+    assert told.state is State.REFUSED
+    wanted = "candidates of warm and incremental-stable were refused before this one of full"
+    assert told.message == wanted
+
+
 def test_unknown_update_lists_the_known_ones_and_makes_no_ledger(folder: Path) -> None:
     (folder / "instar.yaml").write_text(line.YAML)
     for look in (Workspace.state, Workspace.outcome, Workspace.report, Workspace.approve):

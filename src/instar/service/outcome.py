@@ -85,6 +85,9 @@ def _message(update: Update) -> str:
         return release.reason
     if update.state is State.KEPT and plan is not None:
         return plan.reason
+    if update.state is State.REFUSED and plan is not None and plan.tried:
+        before = " and ".join(plan.tried)
+        return f"candidates of {before} were refused before this one of {plan.strategy}"
     bad = [f.message for f in update.findings if f.enforced and f.verdict is not Verdict.PASS]
     return "; ".join(bad) or "every gate passed"
 

@@ -16,6 +16,7 @@ from instar.stages.plan.probe import Probe
 from instar.stages.plan.resources import resources
 from instar.stages.plan.rule import Choice
 from instar.stats.bootstrap import Estimate
+from instar.stats.metrics import Metric
 
 
 def findings(
@@ -34,7 +35,7 @@ def findings(
     if seen is not None:
         found.append(_probe(tried, seen.metric.name, policy))
     if seen is not None and fallen is not None:
-        found.append(_drop(fallen, seen.metric.name))
+        found.append(_drop(fallen, seen.metric))
     metric = seen.metric.name if seen is not None else ""
     found += [one for one in (earlier.finding(past), earlier.history(past, metric)) if one]
     return tuple(found)
@@ -96,16 +97,22 @@ def _probe(tried: Probe | None, metric: str, policy: PlanPolicy) -> Finding:
     )
 
 
-def _drop(fallen: Estimate, metric: str) -> Finding:
-    sure = fallen.interval.low > 0
+def _drop(fallen: Estimate, metric: Metric) -> Finding:
+    sure, far = fallen.interval.low > 0, 100 * abs(fallen.value)
+    message = (
+        f"the champion's {metric.name} on fresh rows is {far:.3g} % "
+        f"{'worse' if fallen.value > 0 else 'better'} than on its holdout"
+        if metric.relative
+        else f"the champion is {far:.2f} points of {metric.name} "
+        f"{'worse' if fallen.value > 0 else 'better'} on fresh rows than on its holdout"
+    )
     return Finding(
         "drop",
         Verdict.FAIL if sure else Verdict.PASS,
-        f"the champion is {100 * abs(fallen.value):.2f} points of {metric} "
-        f"{'worse' if fallen.value > 0 else 'better'} on fresh rows than on its holdout",
+        message,
         measured=fallen.value,
         limit=0.0,
-        unit=metric,
+        unit=metric.name,
         interval=fallen.interval,
         n=fallen.n,
         passes_if="a successor" if sure else "",

@@ -128,7 +128,8 @@ def without(frame: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """Leave out the rows that are held back: what is chosen on must not be learnt from."""
     if held.is_empty():
         return frame
-    same = held.cast({name: frame.schema[name] for name in held.columns})
+    types = frame.schema  # made anew whenever it is asked for
+    same = held.cast({name: types[name] for name in held.columns})
     return frame.join(same, on=held.columns, how="anti", nulls_equal=True, maintain_order="left")
 
 
