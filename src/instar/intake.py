@@ -45,7 +45,7 @@ from instar.stages.package import inspect, seal
 from instar.stages.train import growth, learnt_elsewhere
 from instar.stages.train.augment import fitness
 from instar.stages.train.sample import keep, size
-from instar.stats.metrics import fitting, primary, score
+from instar.stats.metrics import fitting, primary
 from instar.tasks import form_of
 
 _WEIGHTS, _PREPROCESSING, _KEY = 16 << 30, 16 << 20, 1 << 16  # bytes, at most
@@ -343,7 +343,7 @@ def adopt(
         replay=kept,
         replay_logits=kept_logits,
         recipe=recipe_of(project.policy.train),
-        metrics={name: score(name, scores, truth) for name in told},
+        metrics={name: fitting(task)[name](scores, truth) for name in told},
     )
 
 
