@@ -72,3 +72,8 @@ def test_kept_predictions_and_their_labels_are_the_next_updates_fresh_data(tmp_p
     admission = state.get(Admission)
     assert admission is not None
     assert admission.verdict is Verdict.PASS
+    # The update measured how the champion does on rows that are asked about now: a look at its age.
+    due = space.due()
+    assert due["reason"] == f"{outcome.update} is open: finish it first"
+    decay, size = (next(f for f in due["findings"] if f["code"] == c) for c in ("decay", "size"))
+    assert (decay["n"], size["n"]) == (1, 250)

@@ -110,6 +110,18 @@ def test_production_that_nobody_watched_is_not_called_quiet() -> None:
     assert (found.verdict, found.passes_if) == (Verdict.INCONCLUSIVE, "a look: instar watch")
 
 
+def test_signal_that_could_not_tell_is_not_called_quiet_either() -> None:
+    lacking = Finding(
+        "live_quality:auroc", Verdict.INCONCLUSIVE, "9 labels", passes_if="991 more labels"
+    )
+    complaints = Finding("reports", Verdict.PASS, "0 complaints", enforced=False)
+    found = find(after(1.0, watched=(lacking, complaints), watched_at=0.0), "drift")
+    assert (found.verdict, found.passes_if) == (Verdict.INCONCLUSIVE, "991 more labels")
+    assert "live_quality:auroc: 9 labels" in found.message
+    told = replace(lacking, verdict=Verdict.PASS, passes_if="")
+    assert find(after(1.0, watched=(told,), watched_at=0.0), "drift").verdict is Verdict.PASS
+
+
 def test_too_few_looks_leave_it_to_the_calendar_and_say_so() -> None:
     seen = after(9.0, falls=FALLS[:2])
     assert find(seen, "decay").message.startswith("2 looks at how champions aged, too few")
