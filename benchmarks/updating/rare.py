@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import statistics
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,7 @@ from instar.core.records import Network
 
 TASK = Task(TaskKind.MULTICLASS, "digit", tuple("0123456789"))
 RARE = "8"
-MOVES = ("rotate", "scale", "crop")
+MOVES: tuple[Literal["rotate", "scale", "crop"], ...] = ("rotate", "scale", "crop")
 WAYS = {
     "images": {
         "none": AugmentRule(),

@@ -42,7 +42,8 @@ def fine_tuned(
             order_of_rows = torch.randperm(len(truth), generator=order)
             for i in order_of_rows.tensor_split(steps // recipe.epochs):
                 optimizer.param_groups[0]["lr"] = next(rates)
-                loss = lesson.cost(tuned, [part[i] for part in inputs], truth[i])
+                some = [part.index_select(0, i) for part in inputs]
+                loss = lesson.cost(tuned, some, truth.index_select(0, i))
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 optimizer.step()
