@@ -56,9 +56,7 @@ def interpolate_stable(ground: Ground, policy: TrainPolicy) -> Part:
     return Part(finish=finish)
 
 
-def _judged(
-    net: nn.Module, rows: Rows, task: Task, metric: Metric
-) -> tuple[torch.Tensor, float]:
+def _judged(net: nn.Module, rows: Rows, task: Task, metric: Metric) -> tuple[torch.Tensor, float]:
     """Tell which rows are answered right, and give the primary metric where it is another one."""
     answers = logits(net, rows.inputs)
     hits = right(Rows(rows.inputs, rows.labels, torch.from_numpy(answers)), task.kind)
