@@ -93,6 +93,7 @@ REFUSED: list[tuple[str, type[PolicyError], str, dict[str, Any]]] = [
     ("null for a number", WrongType, "null", {"more": "policy: {watch: {drop: null}}\n"}),
     ("below its bound", ImpossibleValue, "at least 0", {"more": "policy: {watch: {drop: -0.1}}\n"}),
     ("above its bound", ImpossibleValue, "at most 1", {"more": "policy: {watch: {drop: 1.1}}\n"}),
+    ("least days above most", ImpossibleValue, "at most max_days, 30", {"more": "policy: {cadence: {min_days: 31}}\n"}),
     ("at an open bound", ImpossibleValue, "more than 0", {"more": "policy: {train: {lr: 0}}\n"}),
     ("at an open end", ImpossibleValue, "less than 1", {"more": "policy: {validate: {confidence: 1.0}}\n"}),
     ("infinite", ImpossibleValue, "finite", {"more": "policy: {train: {lr: 1e999}}\n"}),

@@ -34,7 +34,7 @@ class Told:
         return {"model": "m", "champion": "v1"}
 
     def due(self) -> dict[str, Any]:
-        return {"due": False, "at": 0.5}
+        return {"due": False, "reason": "too soon", "at": 0.5, "rows": 200, "findings": []}
 
     def updates(self) -> list[dict[str, Any]]:
         return [{"update": "u0001"}]
@@ -156,7 +156,7 @@ def test_mistake_has_its_status_and_names_the_next_command(update: str, status: 
 def test_reading_is_free_and_an_unknown_update_is_missing() -> None:
     assert ask(Told(), "GET", "/api/v1/status", token=None).json()["champion"] == "v1"
     assert ask(Told(), "GET", "/api/v1/release", token=None).json()["update"] == "u0001"
-    assert ask(Told(), "GET", "/api/v1/due", token=None).json() == {"due": False, "at": 0.5}
+    assert ask(Told(), "GET", "/api/v1/due", token=None).json() == Told().due()
     found = ask(Told(), "GET", "/api/v1/updates/u0007/release", token=None)
     assert found.json() == {"update": "u0007", "phase": "step"}
     assert ask(Told(), "GET", "/api/v1/updates/u9/release", token=None).status_code == 404
