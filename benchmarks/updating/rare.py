@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import statistics
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -25,13 +25,13 @@ from instar.core.records import Network
 
 TASK = Task(TaskKind.MULTICLASS, "digit", tuple("0123456789"))
 RARE = "8"
-MOVES: tuple[Literal["rotate", "scale", "crop"], ...] = ("rotate", "scale", "crop")
+MOVED = AugmentRule(kinds=("rotate", "scale", "crop"), copies=100)
 WAYS = {
     "images": {
         "none": AugmentRule(),
         "resample": AugmentRule(kinds=("resample",), copies=100),
-        "rotate, scale, crop": AugmentRule(kinds=MOVES, copies=100),
-        "the same, who: all": AugmentRule(kinds=MOVES, who="all"),
+        "rotate, scale, crop": MOVED,
+        "the same, who: all": replace(MOVED, who="all"),
     },
     "tables": {
         "none": AugmentRule(),
