@@ -9,6 +9,7 @@ from instar.core.finding import Interval
 from instar.core.policy import PlanPolicy
 from instar.stages.plan.evidence import Evidence, Seen
 from instar.stages.plan.findings import findings
+from instar.stages.plan.layers import Looked
 from instar.stages.plan.rule import Choice
 from instar.stats.bootstrap import Estimate
 
@@ -26,5 +27,5 @@ SEEN = Seen((torch.zeros(2, 1),), torch.zeros(2).numpy())
 def test_drop_is_told_in_the_unit_of_the_metric(task, told):
     seen = Evidence(task, nn.Linear(1, 1), SEEN, SEEN, SEEN, 0)
     fallen = Estimate(7.85, Interval(7.0, 8.7), 0.4, 100)
-    found = findings(Choice("warm", ""), None, fallen, (), seen, (), PlanPolicy())
+    found = findings(Choice("warm", ""), None, fallen, Looked(), seen, (), PlanPolicy())
     assert told in {finding.code: finding.message for finding in found}["drop"]

@@ -254,7 +254,7 @@ def test_rows_are_moved_once_where_they_fit_and_else_batch_by_batch(monkeypatch,
     data = rows(100)
     ground = SimpleNamespace(learn=data, valid=data)
     given = SimpleNamespace(
-        compute=Compute(Small()), ground=ground, rows=data, stream=None, net=None
+        compute=Compute(Small()), ground=ground, rows=data, parts=(), stream=None, net=None
     )
     source = fits._near(given)
     course = dataclasses.replace(PLAIN, batch=25)

@@ -27,7 +27,7 @@ from instar.stages.plan.layers import Looked, look
 from instar.stages.plan.means import Means, means
 from instar.stages.plan.past import corrected
 from instar.stages.plan.probe import probe
-from instar.stages.plan.resources import has_card
+from instar.stages.plan.resources import has_card, resources
 from instar.stages.plan.rule import Facts, choose
 
 
@@ -82,7 +82,10 @@ def plan(
     rows = case.fresh + case.old
     facts = Facts(changed, there, tried, fallen, by_name, rows, rate)
     choice = choose(facts, policy)
-    found = findings(choice, tried, fallen, looked, seen, past, policy, expected, tools.machine)
+    found = (
+        *findings(choice, tried, fallen, looked, seen, past, policy),
+        *resources(choice.strategy, expected, tools.machine),
+    )
     tools.progress("plan", 3, 3, choice.strategy)
     return Plan(
         verdict=worst(found),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from instar.core.finding import Finding, Verdict
 from instar.core.policy import PlanPolicy
-from instar.core.records import Forecast, Past
-from instar.core.tools import Machine
+from instar.core.records import Past
 from instar.stages.plan import layers as inside
 from instar.stages.plan import past as earlier
 from instar.stages.plan.evidence import Evidence
 from instar.stages.plan.layers import Looked
 from instar.stages.plan.probe import Probe
-from instar.stages.plan.resources import resources
 from instar.stages.plan.rule import Choice
 from instar.stats.bootstrap import Estimate
 from instar.stats.metrics import Metric
@@ -27,11 +25,8 @@ def findings(
     seen: Evidence | None,
     past: Past,
     policy: PlanPolicy,
-    expected: Sequence[Forecast],
-    machine: Machine,
 ) -> tuple[Finding, ...]:
-    found = [_worth(choice, tried, policy), *resources(choice.strategy, expected, machine)]
-    found += inside.findings(looked)
+    found = [_worth(choice, tried, policy), *inside.findings(looked)]
     if seen is not None:
         found.append(_probe(tried, seen.metric.name, policy))
     if seen is not None and fallen is not None:
