@@ -100,6 +100,18 @@ def test_json_is_one_object_and_nothing_else(
     assert (len(out.splitlines()), err) == (1, "")
 
 
+def test_a_long_note_takes_no_room_from_the_name_of_its_stage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with show.progress(False) as tell:
+        tell({"what": "release", "done": 1, "total": 1, "note": "rolled back " * 12})
+
+    said = capsys.readouterr().err
+    assert "release" in said
+    assert said.count("rolled") == said.count("back") == 12
+
+
 def test_progress_goes_to_standard_error(instar: Instar, tmp_path: Path) -> None:
     line.lay_out(tmp_path, line.REQUEST, *WAITING).close()
     (tmp_path / "fresh.parquet").touch()

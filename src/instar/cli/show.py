@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from instar.core.codec import encode
@@ -53,7 +53,7 @@ def progress(as_json: bool) -> Iterator[Tell]:
         TextColumn("{task.description:<11}"),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("[dim]{task.fields[note]}", table_column=Column()),  # alone gives way
         console=Console(stderr=True, highlight=False),
         disable=as_json,
     )
