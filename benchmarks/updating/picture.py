@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from html import escape
 
-WIDTH, HEIGHT, LEFT, BELOW = 560, 340, 52, 44
+WIDTH, HEIGHT, LEFT, RIGHT, ABOVE, BELOW = 640, 360, 52, 176, 34, 44
+_ROW = 15  # between two names
+_TICKS = (0, 1, 3, 10, 30, 100, 300, 1000)
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#1f2933}.small{font-size:11px;fill:#52606d}"
-    "line,path{stroke:#9aa5b1}circle{fill:#2f855a}.peer{fill:#b7791f}"
+    "line,path{stroke:#9aa5b1}.faint{stroke-width:.5;stroke-dasharray:2 3}"
+    "circle{fill:#2f855a}.peer{fill:#b7791f}"
     "@media(prefers-color-scheme:dark){text{fill:#e4e7eb}.small{fill:#9aa5b1}}"
 )
 Figures = Mapping[str, Mapping[str, Sequence[float]]]
@@ -18,6 +22,9 @@ Figures = Mapping[str, Mapping[str, Sequence[float]]]
 def scatter(figures: Figures, x: str, y: str, title: str, peers: Sequence[str]) -> str:
     """Draw each row of a table as a point with bars of one standard deviation.
 
+    What is cheap lies close together, so that the axis is one of log(1 + x). Names stand in a
+    column of their own, in the order of y.
+
     Args:
         figures: By row, by column, one value a seed.
         x, y: The columns.
@@ -25,46 +32,64 @@ def scatter(figures: Figures, x: str, y: str, title: str, peers: Sequence[str]) 
     """
     mean = {n: (statistics.fmean(r[x]), statistics.fmean(r[y])) for n, r in figures.items()}
     sd = {n: (statistics.pstdev(r[x]), statistics.pstdev(r[y])) for n, r in figures.items()}
-    xs, ys = _span([p[0] for p in mean.values()]), _span([p[1] for p in mean.values()])
+    low, high = _span([y for _, y in mean.values()])
+    right, floor = WIDTH - RIGHT, HEIGHT - BELOW
+    end = math.log1p(1.1 * max(x for x, _ in mean.values()))
 
-    def at(value: float, span: tuple[float, float], low: float, high: float) -> float:
-        return low + (value - span[0]) / (span[1] - span[0]) * (high - low)
+    def across(value: float) -> float:
+        return LEFT + 10 + math.log1p(max(0.0, value)) / end * (right - LEFT - 10)
 
-    marks, taken = [], list[tuple[float, float]]()
-    for name, (a, b) in sorted(mean.items(), key=lambda item: item[1][1]):
-        px, py = at(a, xs, LEFT, WIDTH - 130), at(b, ys, HEIGHT - BELOW, 34)
-        dx = sd[name][0] / (xs[1] - xs[0]) * (WIDTH - 130 - LEFT)
-        dy = sd[name][1] / (ys[1] - ys[0]) * (HEIGHT - BELOW - 34)
-        marks.append(f'<line x1="{px - dx:.1f}" x2="{px + dx:.1f}" y1="{py:.1f}" y2="{py:.1f}"/>')
-        marks.append(f'<line x1="{px:.1f}" x2="{px:.1f}" y1="{py - dy:.1f}" y2="{py + dy:.1f}"/>')
+    def down(value: float) -> float:
+        return floor - (value - low) / (high - low) * (floor - ABOVE)
+
+    marks = []
+    best = sorted(mean.items(), key=lambda item: -item[1][1])
+    rows = _rows([down(b) for _, (_, b) in best], ABOVE, floor)
+    for (name, (a, b)), row in zip(best, rows, strict=True):
+        px, py, (da, db) = across(a), down(b), sd[name]
         kind = ' class="peer"' if name in peers else ""
-        marks.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4"{kind}/>')
-        row = py + 4
-        while any(abs(row - other) < 13 and abs(px - ox) < 150 for ox, other in taken):
-            row -= 13
-        taken.append((px, row))
-        marks.append(f'<text x="{px + 8:.1f}" y="{row:.1f}">{escape(name)}</text>')
-    floor = HEIGHT - BELOW
+        marks += [
+            _line(across(a - da), across(a + da), py, py),
+            _line(px, px, down(b - db), down(b + db)),
+            _line(px + 5, right + 10, py, row, faint=True),
+            f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4"{kind}/>',
+            f'<text x="{right + 14}" y="{row + 4:.1f}">{escape(name)}</text>',
+        ]
     axes = [
-        f'<path d="M{LEFT} 28V{floor}H{WIDTH - 20}" fill="none"/>',
+        f'<path d="M{LEFT} 28V{floor}H{right}" fill="none"/>',
         f'<text x="{LEFT}" y="16">{escape(title)}</text>',
         f'<text class="small" x="{LEFT}" y="{HEIGHT - 8}">{escape(x)}</text>',
         f'<g transform="rotate(-90 14 {floor})">{_small(escape(y), 14, floor)}</g>',
     ]
-    for span, across in ((xs, True), (ys, False)):
-        for part in range(5):
-            value = span[0] + part / 4 * (span[1] - span[0])
-            if across:
-                where = at(value, xs, LEFT, WIDTH - 130)
-                axes.append(_small(f"{value:.1f}", where, floor + 16, "middle"))
-            else:
-                axes.append(_small(f"{value:.1f}", LEFT - 6, at(value, ys, floor, 34) + 4, "end"))
+    axes += [
+        _small(f"{tick}", across(tick), floor + 16, "middle")
+        for tick in _TICKS
+        if math.log1p(tick) <= end
+    ]
+    for part in range(5):
+        value = low + part / 4 * (high - low)
+        axes.append(_small(f"{value:.1f}", LEFT - 6, down(value) + 4, "end"))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
         f'height="{HEIGHT}" role="img"><title>{escape(title)}</title><style>{_STYLE}</style>'
         + "\n".join([*axes, *marks])
         + "</svg>\n"
     )
+
+
+def _rows(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
+    """Move names, from the top down, apart from each other, and into the picture."""
+    rows: list[float] = []
+    for row in wanted:
+        rows.append(max([row, top, *(rows[-1:] and [rows[-1] + _ROW])]))
+    for place in range(len(rows) - 1, -1, -1):
+        rows[place] = min(rows[place], bottom - _ROW * (len(rows) - 1 - place))
+    return rows
+
+
+def _line(x1: float, x2: float, y1: float, y2: float, *, faint: bool = False) -> str:
+    kind = ' class="faint"' if faint else ""
+    return f'<line x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"{kind}/>'
 
 
 def _small(words: str, x: float, y: float, anchor: str = "start") -> str:
