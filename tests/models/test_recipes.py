@@ -30,3 +30,9 @@ def test_full_takes_larger_batches_for_more_rows_and_has_defaults_without_a_reci
     assert (large.batch, large.epochs) == (512, 12)
     assert large.lr == pytest.approx(1e-3 * math.sqrt(8))
     assert recipes.Recipe(1e-3, 64, 2).steps(65) == 4
+
+
+def test_warm_makes_more_steps_where_images_are_read():
+    tables, images = (recipes.warm(CHAMPION, 12_800, image=image) for image in (False, True))
+    assert (tables.batch, images.batch) == (320, 200)
+    assert images.lr < tables.lr

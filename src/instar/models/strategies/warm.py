@@ -7,7 +7,7 @@ from instar.models.strategies.route import Case, Need, Route, Strategy, Usual
 
 
 def _route(case: Case) -> Route:
-    recipe = recipes.warm(case.recipe, case.fresh + case.old)
+    recipe = recipes.warm(case.recipe, case.fresh + case.old, image=case.image)
     return Route(recipe, learn="all", methods=("shrink",) if case.image else ())
 
 
