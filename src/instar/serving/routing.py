@@ -59,11 +59,6 @@ class Router:
         """Hash a unit into 64 bits, of which its bucket is the rest by 10,000."""
         return int(self._hash(unit.encode(errors="surrogatepass"), self._seed))
 
-    @property
-    def owners(self) -> tuple[str, ...]:
-        """Name the version of each bucket."""
-        return self._owners
-
 
 def check(route: Route) -> None:
     """Refuse a route that contradicts itself.

@@ -130,8 +130,13 @@ def end(attempt: Attempt, tell: Callable[[Epoch], None], team: Team | None = Non
 
 def carried_out(attempt: Attempt, tell: Callable[[Epoch], None], team: Team | None) -> Run:
     """Make an attempt's steps."""
+    return FITS[attempt.route.fit](fitting(attempt, tell, team))
+
+
+def fitting(attempt: Attempt, tell: Callable[[Epoch], None], team: Team | None = None) -> Fitting:
+    """Lay out what the steps of an attempt need."""
     start = attempt.start
-    fitting = Fitting(
+    return Fitting(
         net=start.net,
         rows=attempt.rows,
         ground=start.ground,
@@ -143,7 +148,6 @@ def carried_out(attempt: Attempt, tell: Callable[[Epoch], None], team: Team | No
         stream=_streamed(start, attempt.parts),
         team=team,
     )
-    return FITS[attempt.route.fit](fitting)
 
 
 def _joined(start: Start, parts: Sequence[Part]) -> rows.Rows:

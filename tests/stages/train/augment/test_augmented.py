@@ -24,11 +24,11 @@ from instar.engines.local import Local
 from instar.ledger.safedir import SafeDir
 from instar.models.strategies import STRATEGIES, Case
 from instar.stages.train import loop
-from instar.stages.train.attempt import Given, _streamed, ready
+from instar.stages.train.attempt import Given, fitting, ready
 from instar.stages.train.augment.augmented import Augmented
 from instar.stages.train.augment.fitness import UnfitKind
 from instar.stages.train.course import Group
-from instar.stages.train.fits import Fitting, _near
+from instar.stages.train.fits import _near
 from instar.stages.train.keeper import Keeper
 from instar.stages.train.methods.augment import CODE
 from instar.stages.train.rows import Rows
@@ -80,19 +80,7 @@ def attempt_of(line, policy, strategy="incremental"):
 
 
 def source_of(attempt):
-    start = attempt.start
-    fitting = Fitting(
-        net=start.net,
-        rows=attempt.rows,
-        ground=start.ground,
-        course=attempt.course,
-        parts=attempt.parts,
-        keeper=attempt.keeper,
-        tell=lambda epoch: None,
-        compute=attempt.compute,
-        stream=_streamed(start, attempt.parts),
-    )
-    return _near(fitting)
+    return _near(fitting(attempt, lambda epoch: None))
 
 
 def epoch(source, course, seed=0):
